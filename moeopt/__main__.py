@@ -1,0 +1,6 @@
+"""``python -m moeopt``: the command line without the installed script."""
+
+from moeopt.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

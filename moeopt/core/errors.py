@@ -1,0 +1,78 @@
+"""The errors a user can meet, each a sentence that says what to do."""
+
+from __future__ import annotations
+
+_SHOWN_CHARACTERS = 60
+
+
+class MoeoptError(Exception):
+    """Base of every error that moeopt raises on purpose."""
+
+
+class InstanceError(MoeoptError, ValueError):
+    """Bad input: where it is, what stands there, the rule it breaks and the remedy.
+
+    Parameters
+    ----------
+    path
+        JSON path of the offending value (``$`` is the whole document).
+    value
+        What stands there; shown shortened.
+    rule
+        The rule it breaks, as "must be ..." or "must not ...".
+    remedy
+        What the user can do about it.
+    """
+
+    def __init__(self, path: str, value: object, rule: str, remedy: str) -> None:
+        self.path = path
+        self.value = value
+        self.rule = rule
+        self.remedy = remedy
+        super().__init__(f"{path}: {rule}, got {shorten(value)}; {remedy}")
+
+    def under(self, prefix: str) -> InstanceError:
+        """Return the same error seen from a document that holds this one at `prefix`."""
+        path = prefix + self.path.removeprefix("$")
+        return InstanceError(path, self.value, self.rule, self.remedy)
+
+    def __reduce__(self) -> tuple[type[InstanceError], tuple[str, object, str, str]]:
+        return InstanceError, (self.path, self.value, self.rule, self.remedy)
+
+
+class BackendError(MoeoptError, RuntimeError):
+    """A solver failed: which one, what it said and what to try.
+
+    Parameters
+    ----------
+    backend
+        Name of the backend.
+    said
+        The solver's own message.
+    remedy
+        What to try instead.
+    """
+
+    def __init__(self, backend: str, said: str, remedy: str) -> None:
+        self.backend = backend
+        self.said = said
+        self.remedy = remedy
+        super().__init__(f"backend {backend} failed: {said}; {remedy}")
+
+    def __reduce__(self) -> tuple[type[BackendError], tuple[str, str, str]]:
+        return BackendError, (self.backend, self.said, self.remedy)
+
+
+class AdapterError(MoeoptError, RuntimeError):
+    """Something outside moeopt failed: an engine, a cloud, a worker."""
+
+
+class InternalError(MoeoptError, AssertionError):
+    """A method broke its contract: our fault, never the user's."""
+
+
+def shorten(value: object) -> str:
+    """Return `value` as one short line for an error message."""
+    text = value if isinstance(value, str) and value.startswith("<") else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

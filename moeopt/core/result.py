@@ -1,0 +1,117 @@
+"""One result type for every wing: what was found, how good it is, what stopped the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from moeopt.core.wing import Plan, Violation
+
+PlanT = TypeVar("PlanT", bound=Plan)
+
+#: Below this magnitude an objective counts as zero in the denominator of the gap.
+GAP_EPSILON = 1e-10
+
+#: A plan whose gap is at most this is reported as optimal: solvers work in floating point.
+OPTIMALITY_TOLERANCE = 1e-6
+
+
+class Status(StrEnum):
+    """What is known about the problem after the solve."""
+
+    #: The plan is valid and its gap is at most `OPTIMALITY_TOLERANCE`.
+    OPTIMAL = "optimal"
+    #: The plan is valid; a better one may exist.
+    FEASIBLE = "feasible"
+    #: Proven: no plan exists. ``Result.violations`` names the constraints that cannot hold.
+    INFEASIBLE = "infeasible"
+    #: Proven: plans of arbitrarily low objective exist.
+    UNBOUNDED = "unbounded"
+    #: Nothing was found and nothing was proven.
+    NO_PLAN_FOUND = "no_plan_found"
+
+
+class Limit(StrEnum):
+    """What stopped the solve before it was done."""
+
+    NONE = "none"
+    TIME = "time"
+    GAP = "gap"
+    NODES = "nodes"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Generic[PlanT]):
+    """The answer of `moeopt.solve`; unknown values are ``None``, never 0.
+
+    Attributes
+    ----------
+    status
+        What is known (`Status`).
+    limit
+        What stopped the solve (`Limit`).
+    plan
+        The best valid plan, or ``None``.
+    objective
+        The plan's objective, evaluated by the wing and not by the solver that made it.
+    bound
+        No plan can be below this.
+    method
+        Name of the method that ran.
+    backend
+        Solver and version behind the method, or ``None`` for moeopt's own code.
+    seed
+        Seed of the method's random choices.
+    runtime_s
+        Wall-clock seconds of the whole solve, building included.
+    build_s
+        Seconds of it spent building models.
+    statistics
+        What the method has to tell beside: iterations, nodes, per-layer values, ...
+    violations
+        Empty for a plan; the constraints that cannot hold for an infeasible problem.
+    """
+
+    status: Status
+    limit: Limit = Limit.NONE
+    plan: PlanT | None = None
+    objective: float | None = None
+    bound: float | None = None
+    method: str
+    backend: str | None = None
+    seed: int = 0
+    runtime_s: float = 0.0
+    build_s: float = 0.0
+    statistics: dict[str, Any] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def gap(self) -> float | None:
+        """``(objective - bound) / |objective|``, or ``None`` while either is unknown."""
+        return relative_gap(self.objective, self.bound)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the plan as plain JSON types."""
+        return {
+            "status": self.status.value,
+            "limit": self.limit.value,
+            "objective": self.objective,
+            "bound": self.bound,
+            "gap": self.gap,
+            "method": self.method,
+            "backend": self.backend,
+            "seed": self.seed,
+            "runtime_s": self.runtime_s,
+            "build_s": self.build_s,
+            "statistics": self.statistics,
+            "violations": [violation.to_dict() for violation in self.violations],
+        }
+
+
+def relative_gap(objective: float | None, bound: float | None) -> float | None:
+    """Return ``(objective - bound) / max(|objective|, eps)``, ``None`` if either is unknown."""
+    if objective is None or bound is None:
+        return None
+    return max(0.0, objective - bound) / max(abs(objective), GAP_EPSILON)

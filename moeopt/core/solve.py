@@ -1,0 +1,145 @@
+"""`moeopt.solve`: run a method, check what it returns with code that did not make it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moeopt.core.errors import InstanceError, InternalError
+from moeopt.core.progress import Progress
+from moeopt.core.registry import method_named, wing_of
+from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Result, Status, relative_gap
+from moeopt.core.stop import Context
+from moeopt.core.wing import Method, Outcome, Plan, Problem, Wing
+
+
+def solve(
+    problem: Problem,
+    method: str = "auto",
+    *,
+    time_limit_s: float | None = None,
+    gap: float = 0.0,
+    seed: int = 0,
+    workers: int = 1,
+    warm_start: Plan | None = None,
+    progress: Progress | None = None,
+) -> Result[Any]:
+    """Solve a problem and return its best plan with a proof of quality.
+
+    Parameters
+    ----------
+    problem
+        The problem of any wing.
+    method
+        Name of one of the wing's methods; ``"auto"`` is the portfolio most users want.
+    time_limit_s
+        Wall-clock seconds for the whole solve. It holds: a solver that overruns is stopped and
+        the incumbent returned.
+    gap
+        Stop once the relative gap is at most this.
+    seed
+        The same seed gives the same plan.
+    workers
+        Threads that a backend may use.
+    warm_start
+        A plan to start from, for methods that can use one.
+    progress
+        Receives `ProgressEvent` objects while the solve runs.
+
+    Returns
+    -------
+    Result
+        Infeasible is a status, not an exception.
+
+    Raises
+    ------
+    InstanceError
+        If the method does not exist, cannot take this problem, or an argument is out of range.
+    BackendError
+        If a solver failed.
+    """
+    _check_arguments(time_limit_s, gap, seed, workers)
+    wing = wing_of(problem)
+    chosen = method_named(wing, method)
+    context = Context(
+        time_limit_s=time_limit_s, gap=gap, seed=seed, workers=workers, progress=progress
+    )
+    impossible = tuple(wing.impossible(problem))
+    if impossible:
+        return _result(context, chosen, Outcome(infeasible=impossible), Status.INFEASIBLE)
+    refusal = chosen.refuses(problem)
+    if refusal is not None:
+        raise InstanceError("method", method, f"cannot take this problem: {refusal}", "use auto")
+    if warm_start is not None:
+        _check_warm_start(wing, problem, warm_start)
+    outcome = chosen.run(problem, context, warm_start)
+    return _checked(wing, problem, chosen, context, outcome)
+
+
+def _checked(
+    wing: Wing, problem: Problem, method: Method, context: Context, outcome: Outcome
+) -> Result[Any]:
+    """Re-validate and re-evaluate what the method returned: its word is not enough."""
+    if outcome.plan is None:
+        status = Status.INFEASIBLE if outcome.infeasible else Status.NO_PLAN_FOUND
+        return _result(context, method, outcome, status)
+    broken = wing.violations(problem, outcome.plan)
+    if broken:
+        raise InternalError(f"method {method.name} returned an invalid plan: {broken[0]}")
+    objective = wing.evaluate(problem, outcome.plan).objective
+    bound = outcome.bound
+    if bound is not None and bound > objective + OPTIMALITY_TOLERANCE * max(1.0, abs(objective)):
+        raise InternalError(
+            f"method {method.name} claims the bound {bound!r} above its own plan's {objective!r}"
+        )
+    gap = relative_gap(objective, bound)
+    optimal = gap is not None and gap <= OPTIMALITY_TOLERANCE
+    status = Status.OPTIMAL if optimal else Status.FEASIBLE
+    return _result(context, method, outcome, status, objective, bound)
+
+
+def _result(
+    context: Context,
+    method: Method,
+    outcome: Outcome,
+    status: Status,
+    objective: float | None = None,
+    bound: float | None = None,
+) -> Result[Any]:
+    settled = status in (Status.OPTIMAL, Status.INFEASIBLE)
+    return Result(
+        status=status,
+        limit=Limit.NONE if settled else outcome.limit or Limit.NONE,
+        plan=outcome.plan,
+        objective=objective,
+        bound=bound if objective is None or bound is None else min(bound, objective),
+        method=method.name,
+        backend=outcome.backend,
+        seed=context.seed,
+        runtime_s=context.elapsed_s(),
+        build_s=outcome.build_s,
+        statistics=outcome.statistics,
+        violations=outcome.infeasible,
+    )
+
+
+def _check_arguments(time_limit_s: float | None, gap: float, seed: int, workers: int) -> None:
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise InstanceError("time_limit_s", time_limit_s, "must be > 0", "leave it out for none")
+    if not gap >= 0:
+        raise InstanceError("gap", gap, "must be >= 0", "0.01 stops at one per cent")
+    if not 0 <= seed < 2**31:
+        raise InstanceError("seed", seed, "must be 0 to 2147483647", "solvers take no other")
+    if workers < 1:
+        raise InstanceError("workers", workers, "must be >= 1", "1 is the default")
+
+
+def _check_warm_start(wing: Wing, problem: Problem, warm_start: Plan) -> None:
+    if not isinstance(warm_start, wing.plan_type):
+        raise InstanceError(
+            "warm_start", type(warm_start).__name__, f"must be a {wing.name} plan", "pass one"
+        )
+    broken = wing.violations(problem, warm_start)
+    if broken:
+        raise InstanceError(
+            "warm_start", broken[0].path, f"must be a valid plan ({broken[0]})", "repair it"
+        )
