@@ -1,0 +1,1 @@
+"""The vocabulary: devices, nodes, clusters, model shapes and their loads."""

@@ -1,0 +1,157 @@
+"""Hardware: devices in nodes, nodes in a cluster, the links between them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import InstanceError
+from moeopt.core.wing import Document
+from moeopt.describe.presets import preset
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Device(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """One accelerator.
+
+    Attributes
+    ----------
+    name
+        Name for tables.
+    memory_bytes
+        Device memory, or ``None`` if it never limits.
+    memory_bandwidth_bytes_per_s
+        Rate of that memory.
+    flops_per_s
+        Dense bf16 (or fp16) matrix rate.
+    link_bandwidth_bytes_per_s
+        Rate of the device's port on the fast fabric inside its node, each direction.
+    relative_speed
+        Expert throughput relative to a device of speed 1.
+    source
+        Where the figures come from.
+    """
+
+    name: str = "device"
+    memory_bytes: Bytes | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    flops_per_s: Positive | None = None
+    link_bandwidth_bytes_per_s: Positive | None = None
+    relative_speed: Positive = 1.0
+    source: str = ""
+
+
+class Node(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """Devices that share a fast fabric.
+
+    Attributes
+    ----------
+    device
+        The device, or the name of a preset (``"h100"``).
+    devices
+        How many of them.
+    nic_bandwidth_bytes_per_s
+        Rate of each device's share of the network between nodes, each direction.
+    source
+        Where the figures come from.
+    """
+
+    device: Device | str = msgspec.field(default_factory=Device)
+    devices: Count = 1
+    nic_bandwidth_bytes_per_s: Positive | None = None
+    source: str = ""
+
+    def resolved_device(self) -> Device:
+        """Return the device, looked up if it is named."""
+        return preset("device", self.device) if isinstance(self.device, str) else self.device
+
+
+class NodeGroup(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """A number of equal nodes.
+
+    Attributes
+    ----------
+    node
+        The node, or the name of a preset (``"hgx-h100"``).
+    count
+        How many of them.
+    """
+
+    node: Node | str
+    count: Count = 1
+
+    def resolved_node(self) -> Node:
+        """Return the node, looked up if it is named."""
+        return preset("node", self.node) if isinstance(self.node, str) else self.node
+
+
+class Cluster(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """Nodes in order; device ``g`` counts through the nodes from the first.
+
+    Attributes
+    ----------
+    nodes
+        Groups of equal nodes.
+    """
+
+    nodes: Annotated[tuple[NodeGroup, ...], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        for i, group in enumerate(self.nodes):
+            try:
+                group.resolved_node().resolved_device()
+            except InstanceError as error:
+                raise error.under(f"$.nodes[{i}].node") from None
+
+    @staticmethod
+    def uniform(devices: int, nodes: int = 1, device: Device | str | None = None) -> Cluster:
+        """Return `devices` equal devices spread evenly over `nodes`.
+
+        Raises
+        ------
+        InstanceError
+            If the devices do not divide by the nodes.
+        """
+        if nodes < 1 or devices % nodes:
+            raise InstanceError(
+                "nodes", nodes, f"must divide the {devices} devices", "write a Cluster node by node"
+            )
+        node = Node(device=Device() if device is None else device, devices=devices // nodes)
+        return Cluster(nodes=(NodeGroup(node=node, count=nodes),))
+
+    def all_nodes(self) -> list[Node]:
+        """Return every node, resolved, in order."""
+        return [node for group in self.nodes for node in [group.resolved_node()] * group.count]
+
+    def all_devices(self) -> list[Device]:
+        """Return every device, resolved, in order."""
+        return [
+            device
+            for node in self.all_nodes()
+            for device in [node.resolved_device()] * node.devices
+        ]
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes."""
+        return sum(group.count for group in self.nodes)
+
+    @property
+    def num_devices(self) -> int:
+        """Number of devices."""
+        return sum(group.count * group.resolved_node().devices for group in self.nodes)
+
+    def device_node(self) -> IntArray:
+        """Return the node of each device, shape ``(devices,)``."""
+        sizes = [node.devices for node in self.all_nodes()]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def relative_speed(self) -> FloatArray:
+        """Return the relative speed of each device, shape ``(devices,)``."""
+        return np.array([device.relative_speed for device in self.all_devices()])

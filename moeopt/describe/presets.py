@@ -1,0 +1,46 @@
+"""Shapes and machines people run, by name: data files beside this module, each with its source."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+from importlib import resources
+from typing import Any, Literal
+
+import msgspec
+
+from moeopt.core.errors import InstanceError
+
+Kind = Literal["device", "node", "model"]
+
+_TYPES = {"device": "cluster.Device", "node": "cluster.Node", "model": "model.MoEModel"}
+
+
+def preset(kind: Kind, name: str) -> Any:
+    """Return the preset called `name` as its typed record.
+
+    Raises
+    ------
+    InstanceError
+        If there is no such preset.
+    """
+    known = _raw(kind)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else "write the record out instead"
+        raise InstanceError("$", name, f"must be a {kind} preset ({', '.join(known)})", remedy)
+    module, _, type_name = _TYPES[kind].partition(".")
+    record = getattr(importlib.import_module(f"moeopt.describe.{module}"), type_name)
+    return msgspec.convert(known[name], record)
+
+
+def preset_names(kind: Kind) -> list[str]:
+    """Return the names of all presets of a kind."""
+    return list(_raw(kind))
+
+
+@functools.cache
+def _raw(kind: Kind) -> dict[str, Any]:
+    text = resources.files("moeopt.describe").joinpath(f"data/{kind}s.json").read_bytes()
+    return dict(msgspec.json.decode(text))
