@@ -1,0 +1,1 @@
+"""Doors to running systems: engines, workers, clouds."""

@@ -1,0 +1,1 @@
+"""Inference engines: their interfaces and formats."""

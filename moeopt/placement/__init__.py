@@ -1,0 +1,56 @@
+"""Experts and their replicas on devices: load balancing with a proof of quality."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "Evaluation": "plan",
+    "Pair": "problem",
+    "Placement": "arrays",
+    "PlacementPlan": "plan",
+    "PlacementProblem": "problem",
+    "Timing": "problem",
+    "anticorrelation": "greedy",
+    "contiguous": "greedy",
+    "evaluate": "plan",
+    "layer_bounds": "bounds",
+    "lpt": "greedy",
+    "place": "arrays",
+    "round_robin": "greedy",
+    "violations": "plan",
+}
+
+__all__ = [
+    "Evaluation",
+    "Pair",
+    "Placement",
+    "PlacementPlan",
+    "PlacementProblem",
+    "Timing",
+    "anticorrelation",
+    "contiguous",
+    "evaluate",
+    "layer_bounds",
+    "lpt",
+    "place",
+    "round_robin",
+    "violations",
+]
+
+if TYPE_CHECKING:
+    from moeopt.placement.arrays import Placement, place
+    from moeopt.placement.bounds import layer_bounds
+    from moeopt.placement.greedy import anticorrelation, contiguous, lpt, round_robin
+    from moeopt.placement.plan import Evaluation, PlacementPlan, evaluate, violations
+    from moeopt.placement.problem import Pair, PlacementProblem, Timing
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that defines a public name on first use (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"moeopt.placement.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'moeopt.placement' has no attribute {name!r}")

@@ -1,0 +1,682 @@
+"""Hot loops of the placement wing: plain arrays and scalars in and out, no Python objects.
+
+The same code runs with ``NUMBA_DISABLE_JIT=1`` and gives the same plans: sorts are stable, random
+numbers come from an integer generator that cannot overflow, and nothing depends on the clock.
+
+A *block* is a set of devices and the experts that must sit on them: a whole layer, or one node of
+a hierarchical layer. Its slots are device-major; ``start[g]:start[g + 1]`` are those of device g.
+Loads are divided by speed where devices are compared: ``load[g] * slow[g]``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moeopt.core.jit import kernel
+
+#: Moves must gain at least this share of the hottest device's load: below it is rounding.
+_GAIN = 1e-9
+_MODULUS = 2147483647
+_MULTIPLIER = 48271
+
+
+@kernel
+def next_random(state):
+    """Advance the Lehmer generator in ``state[0]`` and return a float in [0, 1)."""
+    state[0] = (state[0] * _MULTIPLIER) % _MODULUS
+    return state[0] / _MODULUS
+
+
+@kernel
+def replicate(load, slots, least, most, counts):
+    """Give spare slots one by one to the expert with the largest piece; return the slots used.
+
+    ``most[e]`` caps the copies of expert e. This greedy rule (DeepSeek's EPLB) minimises the
+    largest piece ``load / counts``.
+    """
+    experts = len(load)
+    piece = np.empty(experts)
+    for e in range(experts):
+        counts[e] = least
+        piece[e] = load[e] / least
+    used = experts * least
+    while used < slots:
+        best = -1
+        largest = -1.0
+        for e in range(experts):
+            if piece[e] > largest and counts[e] < most[e]:
+                largest = piece[e]
+                best = e
+        if best < 0:
+            break
+        counts[best] += 1
+        piece[best] = load[best] / counts[best]
+        used += 1
+    return used
+
+
+@kernel
+def pack(load, counts, start, slow, per_device, table, copies, device_load):
+    """Place copies, largest first, on the least loaded device with room (LPT); tell if all fit.
+
+    At most `per_device` copies of one expert go to one device (0: any number).
+    """
+    experts = len(load)
+    devices = len(slow)
+    piece = load / np.maximum(counts, 1)
+    order = np.argsort(-piece, kind="mergesort")
+    filled = start[:devices].copy()
+    table[:] = -1
+    copies[:, :] = 0
+    device_load[:] = 0.0
+    for rank in range(experts):
+        e = order[rank]
+        for _ in range(counts[e]):
+            best = -1
+            least = np.inf
+            for g in range(devices):
+                if filled[g] < start[g + 1] and (per_device == 0 or copies[e, g] < per_device):
+                    value = (device_load[g] + piece[e]) * slow[g]
+                    if value < least:
+                        least = value
+                        best = g
+            if best < 0:
+                best = make_room(e, piece, start, filled, per_device, table, copies, device_load)
+                if best < 0:
+                    return False
+            table[filled[best]] = e
+            filled[best] += 1
+            copies[e, best] += 1
+            device_load[best] += piece[e]
+    return True
+
+
+@kernel
+def make_room(e, piece, start, filled, per_device, table, copies, device_load):
+    """Free a slot for expert `e` by moving another to a device with room; -1 if impossible."""
+    devices = len(filled)
+    for room in range(devices):
+        if filled[room] == start[room + 1]:
+            continue
+        for g in range(devices):
+            if g == room or copies[e, g] >= per_device:
+                continue
+            for slot in range(start[g], filled[g]):
+                other = table[slot]
+                if copies[other, room] < per_device:
+                    table[filled[room]] = other
+                    filled[room] += 1
+                    copies[other, room] += 1
+                    device_load[room] += piece[other]
+                    copies[other, g] -= 1
+                    device_load[g] -= piece[other]
+                    filled[g] -= 1
+                    table[slot] = table[filled[g]]
+                    table[filled[g]] = -1
+                    return g
+    return -1
+
+
+@kernel
+def hottest(device_load, slow):
+    """Return the device with the largest load over speed."""
+    best = 0
+    value = device_load[0] * slow[0]
+    for g in range(1, len(slow)):
+        if device_load[g] * slow[g] > value:
+            value = device_load[g] * slow[g]
+            best = g
+    return best
+
+
+@kernel
+def descend(piece, start, slow, per_device, table, copies, device_load, target, budget):
+    """Swap slots of the hottest device with any other while that lowers both; return the maximum.
+
+    The best swap is taken each time, the one with the lowest larger load of the two devices.
+    Stops at `target`, or when ``budget[0]``, which counts the pairs of slots looked at, is used up.
+    """
+    devices = len(slow)
+    while True:
+        h = hottest(device_load, slow)
+        top = device_load[h] * slow[h]
+        if top <= target or budget[0] <= 0:
+            return top
+        best = top * (1.0 - _GAIN)
+        best_i = -1
+        best_j = -1
+        best_g = -1
+        for g in range(devices):
+            if g == h:
+                continue
+            # A swap that helps must move less than this from h to g.
+            room = best / slow[g] - device_load[g]
+            if room <= 0.0:
+                continue
+            budget[0] -= (start[h + 1] - start[h]) * (start[g + 1] - start[g])
+            for i in range(start[h], start[h + 1]):
+                a = table[i]
+                if a < 0:
+                    continue
+                p = piece[a]
+                if p <= 0.0:
+                    continue
+                for j in range(start[g], start[g + 1]):
+                    b = table[j]
+                    moved = p if b < 0 else p - piece[b]
+                    if moved <= 0.0 or moved >= room:
+                        continue
+                    value = max(
+                        (device_load[h] - moved) * slow[h], (device_load[g] + moved) * slow[g]
+                    )
+                    if value >= best:
+                        continue
+                    if per_device > 0 and (
+                        copies[a, g] >= per_device or (b >= 0 and copies[b, h] >= per_device)
+                    ):
+                        continue
+                    best = value
+                    best_i, best_j, best_g = i, j, g
+                    room = best / slow[g] - device_load[g]
+        if best_i < 0:
+            return top
+        swap(best_i, best_j, h, best_g, piece, table, copies, device_load)
+
+
+@kernel
+def swap(i, j, h, g, piece, table, copies, device_load):
+    """Exchange slot `i` of device `h` with slot `j` of device `g`; either may be empty."""
+    a = table[i]
+    b = table[j]
+    if a >= 0:
+        copies[a, h] -= 1
+        copies[a, g] += 1
+        device_load[h] -= piece[a]
+        device_load[g] += piece[a]
+    if b >= 0:
+        copies[b, g] -= 1
+        copies[b, h] += 1
+        device_load[g] -= piece[b]
+        device_load[h] += piece[b]
+    table[i] = b
+    table[j] = a
+
+
+@kernel
+def recount(a, b, load, counts, piece, start, per_device, table, copies, device_load, state):
+    """Turn one copy of expert `a` into a copy of `b`, in a random slot where that is allowed."""
+    devices = len(device_load)
+    slots = start[devices]
+    chosen = -1
+    where = -1
+    offset = int(next_random(state) * slots)
+    for step in range(slots):
+        slot = offset + step
+        if slot >= slots:
+            slot -= slots
+        if table[slot] != a:
+            continue
+        g = int(np.searchsorted(start, slot, side="right")) - 1
+        if per_device == 0 or copies[b, g] < per_device:
+            chosen = slot
+            where = g
+            break
+    if chosen < 0:
+        return False
+    table[chosen] = b
+    copies[a, where] -= 1
+    copies[b, where] += 1
+    counts[a] -= 1
+    counts[b] += 1
+    new_a = load[a] / counts[a]
+    new_b = load[b] / counts[b]
+    for g in range(devices):
+        gone = 1 if g == where else 0
+        device_load[g] += copies[a, g] * (new_a - piece[a]) - gone * piece[a]
+        device_load[g] += copies[b, g] * (new_b - piece[b]) + gone * piece[b]
+    piece[a] = new_a
+    piece[b] = new_b
+    return True
+
+
+@kernel
+def perturb(
+    load, least, most, counts, piece, start, slow, per_device, table, copies, device_load, state
+):
+    """Change replica counts at random, with a preference for large pieces to grow in number."""
+    experts = len(load)
+    slots = start[len(slow)]
+    changes = 1 if next_random(state) < 0.6 else 2
+    for _ in range(changes):
+        a = -1
+        offset = int(next_random(state) * slots)
+        for step in range(slots):
+            slot = offset + step
+            if slot >= slots:
+                slot -= slots
+            e = table[slot]
+            if e >= 0 and counts[e] > least:
+                a = e
+                break
+        if a < 0:
+            break
+        b = -1
+        rounds = 1 + int(next_random(state) * 11)
+        for _ in range(rounds):
+            e = int(next_random(state) * experts)
+            if e != a and counts[e] < most and (b < 0 or piece[e] > piece[b]):
+                b = e
+        if b >= 0:
+            recount(a, b, load, counts, piece, start, per_device, table, copies, device_load, state)
+
+
+@kernel
+def shuffle(count, piece, start, per_device, table, copies, device_load, state):
+    """Make up to `count` random swaps between devices."""
+    devices = len(device_load)
+    slots = start[devices]
+    for _ in range(count):
+        i = int(next_random(state) * slots)
+        j = int(next_random(state) * slots)
+        h = np.searchsorted(start, i, side="right") - 1
+        g = np.searchsorted(start, j, side="right") - 1
+        if h == g:
+            continue
+        a = table[i]
+        b = table[j]
+        if per_device > 0 and (
+            (a >= 0 and copies[a, g] >= per_device) or (b >= 0 and copies[b, h] >= per_device)
+        ):
+            continue
+        swap(i, j, h, g, piece, table, copies, device_load)
+
+
+@kernel
+def improve(
+    load,
+    start,
+    slow,
+    least,
+    most,
+    per_device,
+    table,
+    copies,
+    device_load,
+    counts,
+    target,
+    budget,
+    seed,
+):
+    """Improve a block's plan by recounts, repacking and swap descent; return its largest load.
+
+    Iterated local search: perturb the replica counts, then repack from scratch or shuffle a
+    little, then descend; a worse plan is accepted now and then (simulated annealing at a fixed,
+    low temperature). The best plan seen is the one left in the arrays.
+    """
+    state = np.array([1 + seed % (_MODULUS - 1)])
+    for _ in range(3):
+        next_random(state)
+    piece = load / np.maximum(counts, 1)
+    now = descend(piece, start, slow, per_device, table, copies, device_load, target, budget)
+    best = now
+    best_table, best_copies, best_load = table.copy(), copies.copy(), device_load.copy()
+    best_counts = counts.copy()
+    now_table, now_copies, now_load = table.copy(), copies.copy(), device_load.copy()
+    now_counts = counts.copy()
+    pack_work = start[len(slow)] * len(slow)
+    while best > target and budget[0] > 0:
+        perturb(
+            load,
+            least,
+            most,
+            counts,
+            piece,
+            start,
+            slow,
+            per_device,
+            table,
+            copies,
+            device_load,
+            state,
+        )
+        fits = True
+        if next_random(state) < 0.5:
+            budget[0] -= pack_work
+            fits = pack(load, counts, start, slow, per_device, table, copies, device_load)
+        else:
+            shuffle(
+                int(next_random(state) * 4),
+                piece,
+                start,
+                per_device,
+                table,
+                copies,
+                device_load,
+                state,
+            )
+        value = np.inf
+        if fits:
+            value = descend(
+                piece, start, slow, per_device, table, copies, device_load, target, budget
+            )
+        # What every round costs beside packing and descending, in the same unit.
+        budget[0] -= 400 + pack_work // 4
+        chance = np.exp(min(0.0, (now - value) / (0.002 * best))) if best > 0.0 else 0.0
+        if value <= now or next_random(state) < chance:
+            now = value
+            now_table[:] = table
+            now_copies[:, :] = copies
+            now_load[:] = device_load
+            now_counts[:] = counts
+            if value < best:
+                best = value
+                best_table[:] = table
+                best_copies[:, :] = copies
+                best_load[:] = device_load
+                best_counts[:] = counts
+        else:
+            table[:] = now_table
+            copies[:, :] = now_copies
+            device_load[:] = now_load
+            counts[:] = now_counts
+            piece[:] = load / np.maximum(counts, 1)
+    table[:] = best_table
+    copies[:, :] = best_copies
+    device_load[:] = best_load
+    counts[:] = best_counts
+    return best
+
+
+@kernel
+def count_table(load, table, start, counts, copies, device_load):
+    """Recompute counts, copies and device loads of a block from its table."""
+    devices = len(device_load)
+    counts[:] = 0
+    copies[:, :] = 0
+    device_load[:] = 0.0
+    for g in range(devices):
+        for slot in range(start[g], start[g + 1]):
+            if table[slot] >= 0:
+                counts[table[slot]] += 1
+                copies[table[slot], g] += 1
+    for e in range(len(load)):
+        for g in range(devices):
+            if copies[e, g] > 0:
+                device_load[g] += copies[e, g] * load[e] / counts[e]
+
+
+@kernel
+def block_bound(load, slots, slow, least, most):
+    """Return a load that no plan of the block can beat: its mean, and its largest piece."""
+    speed = 0.0
+    fastest = slow[0]
+    for g in range(len(slow)):
+        speed += 1.0 / slow[g]
+        fastest = min(fastest, slow[g])
+    counts = np.empty(len(load), dtype=np.int64)
+    replicate(load, slots, least, np.full(len(load), most), counts)
+    largest = 0.0
+    for e in range(len(load)):
+        largest = max(largest, load[e] / counts[e])
+    return max(load.sum() / speed, largest * fastest)
+
+
+@kernel
+def solve_block(load, start, slow, least, most, per_device, table, target, budget, seed):
+    """Plan a block from scratch into `table`; return its largest load, ``inf`` if it failed.
+
+    Starts from EPLB's own plan where the rules allow it, so that the result is never worse, and,
+    with work to spend, from counts of at most one copy per device where EPLB makes more. With no
+    work to spend the plan is EPLB's.
+    """
+    experts = len(load)
+    devices = len(slow)
+    counts = np.empty(experts, dtype=np.int64)
+    copies = np.empty((experts, devices), dtype=np.int64)
+    device_load = np.empty(devices)
+    slots = start[devices]
+    best = np.inf
+    best_table = np.empty_like(table)
+    capped = min(most, devices)
+    started = 0
+    for attempt in range(2):
+        limit = most if attempt == 0 else capped
+        if attempt == 1 and (budget[0] <= 0 or started <= capped or best <= target):
+            break
+        used = replicate(load, slots, least, np.full(experts, limit), counts)
+        started = counts.max()
+        fits = pack(load, counts, start, slow, per_device, table, copies, device_load)
+        if not fits or used > slots:
+            continue
+        value = device_load[hottest(device_load, slow)] * slow[hottest(device_load, slow)]
+        if value > target and budget[0] > 0:
+            # The first of two starts must not spend what the second needs.
+            share = budget.copy()
+            if attempt == 0 and started > capped:
+                share[0] = budget[0] // 2
+            budget[0] -= share[0]
+            value = improve(
+                load,
+                start,
+                slow,
+                least,
+                most,
+                per_device,
+                table,
+                copies,
+                device_load,
+                counts,
+                target,
+                share,
+                seed,
+            )
+            budget[0] += share[0]
+        if value < best:
+            best = value
+            best_table[:] = table
+    table[:] = best_table
+    return best
+
+
+@kernel
+def solve_layers(
+    load,
+    node_start,
+    slot_start,
+    slow,
+    node_of_expert,
+    least,
+    most,
+    per_device,
+    lower,
+    budget_per_slot,
+    tolerance,
+    seed,
+    table,
+    value,
+):
+    """Plan every layer, node by node; ``value[layer]`` is its largest load over speed.
+
+    Parameters
+    ----------
+    load
+        ``(layers, experts)``.
+    node_start
+        First device of each node, and the number of devices: ``(nodes + 1,)``.
+    slot_start
+        First slot of each device, and the number of slots: ``(devices + 1,)``.
+    slow
+        One over the speed of each device.
+    node_of_expert
+        ``(layers, experts)``: each node is a block of its own.
+    lower
+        ``(layers,)``: a bound; within `tolerance` of it the search of a layer stops.
+    budget_per_slot
+        Work per slot of a block, in pairs of slots looked at.
+    table
+        Output, ``(layers, slots)``.
+    """
+    layers, experts = load.shape
+    nodes = len(node_start) - 1
+    for layer in range(layers):
+        heat = np.zeros(nodes)
+        for e in range(experts):
+            heat[node_of_expert[layer, e]] += load[layer, e]
+        target = lower[layer] * (1.0 + tolerance)
+        top = 0.0
+        for n in np.argsort(-heat, kind="mergesort"):
+            ids = np.flatnonzero(node_of_expert[layer] == n)
+            first = slot_start[node_start[n]]
+            last = slot_start[node_start[n + 1]]
+            start = slot_start[node_start[n] : node_start[n + 1] + 1] - first
+            local = np.full(last - first, -1, dtype=np.int64)
+            if len(ids) > 0:
+                budget = np.array([budget_per_slot * (last - first)])
+                # The layer is as hot as its hottest node: the others need not be better.
+                reached = solve_block(
+                    load[layer, ids],
+                    start,
+                    slow[node_start[n] : node_start[n + 1]],
+                    least,
+                    min(most, last - first),
+                    per_device,
+                    local,
+                    max(target, top),
+                    budget,
+                    seed + layer,
+                )
+                top = max(top, reached)
+            for slot in range(last - first):
+                table[layer, first + slot] = ids[local[slot]] if local[slot] >= 0 else -1
+        value[layer] = top
+
+
+@kernel
+def improve_layers(
+    load,
+    slot_start,
+    slow,
+    least,
+    most,
+    per_device,
+    lower,
+    budget_per_slot,
+    tolerance,
+    seed,
+    table,
+    value,
+):
+    """Improve given plans of whole layers in place; ``value[layer]`` is the largest load."""
+    layers, experts = load.shape
+    devices = len(slow)
+    counts = np.empty(experts, dtype=np.int64)
+    copies = np.empty((experts, devices), dtype=np.int64)
+    device_load = np.empty(devices)
+    for layer in range(layers):
+        count_table(load[layer], table[layer], slot_start, counts, copies, device_load)
+        budget = np.array([budget_per_slot * slot_start[devices]])
+        value[layer] = improve(
+            load[layer],
+            slot_start,
+            slow,
+            least,
+            most,
+            per_device,
+            table[layer],
+            copies,
+            device_load,
+            counts,
+            lower[layer] * (1.0 + tolerance),
+            budget,
+            seed + layer,
+        )
+
+
+@kernel
+def partition_groups(load, groups, node_slots, node_slow, least, most, node_of_group, lower):
+    """Spread groups over nodes so that the largest block bound is least (exact, by subsets).
+
+    ``lower[layer]`` is that bound: no hierarchical plan of the layer can be below it. Unequal
+    numbers of groups a node are allowed as far as the slots go. Time and memory grow as
+    ``2 ** groups``. ``node_slow`` is one over the speed of each device of each node.
+    """
+    layers, experts = load.shape
+    nodes = len(node_slots)
+    size = experts // groups
+    masks = 1 << groups
+    bound = np.empty((nodes, masks))
+    best = np.empty((nodes + 1, masks))
+    choice = np.zeros((nodes + 1, masks), dtype=np.int64)
+    for layer in range(layers):
+        for n in range(nodes):
+            same = n > 0 and node_slots[n] == node_slots[n - 1]
+            same = same and np.all(node_slow[n] == node_slow[n - 1])
+            for mask in range(masks):
+                if same:
+                    bound[n, mask] = bound[n - 1, mask]
+                    continue
+                members = 0
+                for k in range(groups):
+                    members += (mask >> k) & 1
+                if members * size * least > node_slots[n]:
+                    bound[n, mask] = np.inf
+                    continue
+                chosen = np.empty(members * size)
+                at = 0
+                for k in range(groups):
+                    if (mask >> k) & 1:
+                        chosen[at : at + size] = load[layer, k * size : (k + 1) * size]
+                        at += size
+                bound[n, mask] = 0.0
+                if members > 0:
+                    bound[n, mask] = block_bound(
+                        chosen, node_slots[n], node_slow[n], least, min(most, node_slots[n])
+                    )
+        best[0, :] = np.inf
+        best[0, 0] = 0.0
+        for n in range(nodes):
+            for mask in range(masks):
+                best[n + 1, mask] = np.inf
+                sub = mask
+                while True:
+                    value = max(bound[n, sub], best[n, mask ^ sub])
+                    if value < best[n + 1, mask]:
+                        best[n + 1, mask] = value
+                        choice[n + 1, mask] = sub
+                    if sub == 0:
+                        break
+                    sub = (sub - 1) & mask
+        lower[layer] = best[nodes, masks - 1]
+        mask = masks - 1
+        for n in range(nodes, 0, -1):
+            for k in range(groups):
+                if (choice[n, mask] >> k) & 1:
+                    node_of_group[layer, k] = n - 1
+            mask ^= choice[n, mask]
+
+
+@kernel
+def pack_groups(load, groups, nodes, node_of_group):
+    """Spread groups over nodes as EPLB does: LPT with equally many groups on each node."""
+    layers, experts = load.shape
+    size = experts // groups
+    for layer in range(layers):
+        heat = np.zeros(groups)
+        for k in range(groups):
+            heat[k] = load[layer, k * size : (k + 1) * size].sum()
+        counts = np.ones(groups, dtype=np.int64)
+        start = np.arange(nodes + 1) * (groups // nodes)
+        table = np.empty(groups, dtype=np.int64)
+        copies = np.empty((groups, nodes), dtype=np.int64)
+        node_load = np.empty(nodes)
+        pack(heat, counts, start, np.ones(nodes), 0, table, copies, node_load)
+        for n in range(nodes):
+            for slot in range(start[n], start[n + 1]):
+                node_of_group[layer, table[slot]] = n
+
+
+@kernel
+def bound_layers(load, slots, slow, least, most, lower):
+    """Write each layer's block bound, the whole cluster being one block, to ``lower[layer]``."""
+    for layer in range(len(load)):
+        lower[layer] = block_bound(load[layer], slots, slow, least, most)

@@ -1,0 +1,470 @@
+"""Hot loops for placement under every rule and objective: construction and annealing of one layer.
+
+The plain case has kernels of its own (``_kernels.py``), an order of magnitude faster; these here
+carry rules and scenarios along. The same code runs with ``NUMBA_DISABLE_JIT=1``.
+
+Rules come as arrays: ``allowed`` and ``pinned`` ``(experts, devices)``, ``most`` ``(experts,)``,
+``node`` ``(devices,)``, ``size`` ``(experts,)`` bytes, ``room`` ``(devices,)`` bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moeopt.core.jit import kernel
+from moeopt.placement._kernels import next_random
+
+
+@kernel
+def may_add(e, g, allowed, copies, per_device, distinct, node, size, used, room):
+    """Tell whether one more copy of expert `e` may go to device `g`."""
+    if not allowed[e, g] or (per_device > 0 and copies[e, g] >= per_device):
+        return False
+    if used[g] + size[e] > room[g]:
+        return False
+    if distinct:
+        for other in range(len(node)):
+            if node[other] == node[g] and copies[e, other] > 0:
+                return False
+    return True
+
+
+@kernel
+def construct(
+    piece,
+    counts,
+    order,
+    slot_start,
+    slow,
+    allowed,
+    pinned,
+    per_device,
+    distinct,
+    node,
+    size,
+    room,
+    affinity,
+    table,
+    copies,
+):
+    """Place ``counts[e]`` copies of each expert, in `order`, on the best device that may take them.
+
+    Best is the least load over speed after placing, plus the `affinity` of the expert to those
+    already there (``(experts, experts)``, or ``(0, 0)`` for none: then this is LPT under rules).
+    Pinned pairs go first. Returns whether everything fitted.
+    """
+    experts = len(piece)
+    devices = len(slow)
+    table[:] = -1
+    copies[:, :] = 0
+    filled = slot_start[:devices].copy()
+    used = np.zeros(devices)
+    load = np.zeros(devices)
+    bond = np.zeros((devices, experts))
+    for first in range(2):
+        for rank in range(experts):
+            e = order[rank]
+            left = counts[e]
+            if first == 1:
+                for g in range(devices):
+                    left -= copies[e, g]
+            for step in range(devices if first == 0 else left):
+                best = -1
+                if first == 0:
+                    fits = filled[step] < slot_start[step + 1]
+                    if pinned[e, step] and copies[e, step] == 0 and fits:
+                        best = step
+                else:
+                    least = np.inf
+                    for g in range(devices):
+                        if filled[g] == slot_start[g + 1] or not may_add(
+                            e, g, allowed, copies, per_device, distinct, node, size, used, room
+                        ):
+                            continue
+                        value = (load[g] + piece[e]) * slow[g] + bond[g, e]
+                        if value < least:
+                            least = value
+                            best = g
+                    if best < 0:
+                        best = relocate(
+                            e,
+                            piece,
+                            slot_start,
+                            filled,
+                            allowed,
+                            pinned,
+                            per_device,
+                            distinct,
+                            node,
+                            size,
+                            room,
+                            used,
+                            load,
+                            table,
+                            copies,
+                        )
+                        if best < 0:
+                            return False
+                if best >= 0:
+                    table[filled[best]] = e
+                    filled[best] += 1
+                    copies[e, best] += 1
+                    used[best] += size[e]
+                    load[best] += piece[e]
+                    if len(affinity) > 0:
+                        bond[best] += affinity[e]
+    return True
+
+
+@kernel
+def relocate(
+    e,
+    piece,
+    slot_start,
+    filled,
+    allowed,
+    pinned,
+    per_device,
+    distinct,
+    node,
+    size,
+    room,
+    used,
+    load,
+    table,
+    copies,
+):
+    """Free a slot that may take expert `e` by moving another expert away; -1 if impossible."""
+    devices = len(filled)
+    for g in range(devices):
+        for slot in range(slot_start[g], filled[g]):
+            other = table[slot]
+            if pinned[other, g] and copies[other, g] == 1:
+                continue
+            # Take it out, see whether both then have a place, and put it back if not.
+            copies[other, g] -= 1
+            used[g] -= size[other]
+            if may_add(e, g, allowed, copies, per_device, distinct, node, size, used, room):
+                for h in range(devices):
+                    if (
+                        h != g
+                        and filled[h] < slot_start[h + 1]
+                        and may_add(
+                            other, h, allowed, copies, per_device, distinct, node, size, used, room
+                        )
+                    ):
+                        table[filled[h]] = other
+                        filled[h] += 1
+                        copies[other, h] += 1
+                        used[h] += size[other]
+                        load[h] += piece[other]
+                        load[g] -= piece[other]
+                        filled[g] -= 1
+                        table[slot] = table[filled[g]]
+                        table[filled[g]] = -1
+                        return g
+            copies[other, g] += 1
+            used[g] += size[other]
+    return -1
+
+
+@kernel
+def aggregate(device, slow, weight, kind, tail, largest, hot):
+    """Return the objective of ``device`` loads ``(scenarios, devices)``.
+
+    ``largest[s]`` becomes the sum over terms of ``max_g device[s, g] * slow[t, g]`` and ``hot[s]``
+    the device of the first term's maximum; kind 0 is the mean over scenarios, 1 the maximum, 2
+    the mean of the worst `tail`.
+    """
+    scenarios, devices = device.shape
+    for s in range(scenarios):
+        total = 0.0
+        for t in range(len(slow)):
+            top = -1.0
+            for g in range(devices):
+                value = device[s, g] * slow[t, g]
+                if value > top:
+                    top = value
+                    if t == 0:
+                        hot[s] = g
+            total += top
+        largest[s] = total
+    if kind == 1:
+        return largest.max()
+    if kind == 0:
+        mean = 0.0
+        for s in range(scenarios):
+            mean += weight[s] * largest[s]
+        return mean
+    left = tail
+    mean = 0.0
+    for s in np.argsort(-largest, kind="mergesort"):
+        part = min(left, weight[s])
+        mean += part * largest[s]
+        left -= part
+        if left <= 0.0:
+            break
+    return mean / (tail - max(left, 0.0))
+
+
+@kernel
+def put(slot, g, e, load, divide, table, copies, counts, device):
+    """Let `slot` of device `g` hold expert `e` (-1: nothing); loads of all its copies follow."""
+    scenarios, devices = device.shape
+    for sign in range(2):
+        x = table[slot] if sign == 0 else e
+        if x < 0:
+            continue
+        before = counts[x]
+        after = before - 1 if sign == 0 else before + 1
+        if divide:
+            for h in range(devices):
+                c = copies[x, h]
+                if c > 0:
+                    for s in range(scenarios):
+                        device[s, h] -= c * load[s, x] / before
+        copies[x, g] += -1 if sign == 0 else 1
+        counts[x] = after
+        for h in range(devices):
+            c = copies[x, h]
+            if divide:
+                if c > 0:
+                    for s in range(scenarios):
+                        device[s, h] += c * load[s, x] / after
+            elif h == g:
+                for s in range(scenarios):
+                    device[s, h] += -load[s, x] if sign == 0 else load[s, x]
+    table[slot] = e
+
+
+@kernel
+def exchange(i, h, j, g, load, divide, table, copies, counts, device):
+    """Let slot `i` of device `h` and slot `j` of device `g` change their experts."""
+    a = table[i]
+    b = table[j]
+    for s in range(len(device)):
+        moved = 0.0
+        if a >= 0:
+            moved += load[s, a] / counts[a] if divide else load[s, a]
+        if b >= 0:
+            moved -= load[s, b] / counts[b] if divide else load[s, b]
+        device[s, h] -= moved
+        device[s, g] += moved
+    if a >= 0:
+        copies[a, h] -= 1
+        copies[a, g] += 1
+    if b >= 0:
+        copies[b, g] -= 1
+        copies[b, h] += 1
+    table[i] = b
+    table[j] = a
+
+
+@kernel
+def away_tokens(mean, groups, node, nodes, copies, counts):
+    """Return the tokens served outside the node that serves most of their group."""
+    experts, devices = copies.shape
+    members = experts // groups
+    away = 0.0
+    for k in range(groups):
+        at = np.zeros(nodes)
+        for e in range(k * members, (k + 1) * members):
+            for g in range(devices):
+                if copies[e, g] > 0:
+                    at[node[g]] += mean[e] * copies[e, g] / counts[e]
+        away += at.sum() - at.max()
+    return away
+
+
+@kernel
+def new_bytes(copies, held, size):
+    """Return the bytes on devices that did not hold them before."""
+    total = 0.0
+    for e in range(len(size)):
+        for g in range(copies.shape[1]):
+            if copies[e, g] > 0 and not held[e, g]:
+                total += size[e]
+    return total
+
+
+@kernel
+def anneal(
+    load,
+    weight,
+    slow,
+    kind,
+    tail,
+    divide,
+    slot_start,
+    allowed,
+    pinned,
+    per_device,
+    least,
+    most,
+    distinct,
+    node,
+    nodes,
+    size,
+    room,
+    may_empty,
+    held,
+    move_price,
+    move_room,
+    groups,
+    cross_price,
+    rounds,
+    heat,
+    seed,
+    table,
+):
+    """Anneal one layer's table in place under every rule; return its objective, prices included.
+
+    A step takes the hottest device of a random scenario and either exchanges one of its slots
+    with a slot elsewhere or gives a slot to another expert. The table must be valid at the start;
+    the best valid table seen is left in it.
+
+    Parameters
+    ----------
+    load
+        ``(scenarios, experts)``.
+    slow
+        ``(terms, devices)``: one over the rate at which a device does each term's work.
+    divide
+        Whether copies share a load (else every copy counts it whole).
+    held, move_price, move_room
+        ``(experts, devices)``: what each device holds before; price of a new byte; most new bytes.
+    rounds, heat
+        Steps, and the first temperature as a share of the objective.
+    """
+    scenarios, experts = load.shape
+    devices = slow.shape[1]
+    slots = slot_start[devices]
+    state = np.array([1 + seed % 2147483646])
+    for _ in range(3):
+        next_random(state)
+    device_of = np.empty(slots, dtype=np.int64)
+    copies = np.zeros((experts, devices), dtype=np.int64)
+    counts = np.zeros(experts, dtype=np.int64)
+    device = np.zeros((scenarios, devices))
+    used = np.zeros(devices)
+    for g in range(devices):
+        for slot in range(slot_start[g], slot_start[g + 1]):
+            device_of[slot] = g
+            e = table[slot]
+            table[slot] = -1
+            if e >= 0:
+                put(slot, g, e, load, divide, table, copies, counts, device)
+                used[g] += size[e]
+    mean = np.zeros(experts)
+    for s in range(scenarios):
+        mean += weight[s] * load[s]
+    largest = np.empty(scenarios)
+    hot = np.zeros(scenarios, dtype=np.int64)
+    now = aggregate(device, slow, weight, kind, tail, largest, hot)
+    if cross_price > 0.0:
+        now += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
+    priced = move_price > 0.0 or move_room < np.inf
+    if priced:
+        now += move_price * new_bytes(copies, held, size)
+    best = now
+    best_table = table.copy()
+    spare = may_empty or slots > experts * least
+    for step in range(rounds):
+        temperature = heat * (1.0 - step / rounds) ** 2 * abs(best)
+        s = int(next_random(state) * scenarios)
+        if kind != 0 and next_random(state) < 0.8:
+            s = int(np.argmax(largest))
+        h = hot[s] if next_random(state) < 0.9 else int(next_random(state) * devices)
+        width = slot_start[h + 1] - slot_start[h]
+        if width == 0:
+            continue
+        i = slot_start[h] + int(next_random(state) * width)
+        a = table[i]
+        a_stuck = a >= 0 and pinned[a, h] and copies[a, h] == 1
+        recount = spare and next_random(state) < 0.3
+        j = i
+        g = h
+        if recount:
+            if next_random(state) < 0.5:
+                # Cool the hot device by giving one of its experts a further copy elsewhere.
+                j = int(next_random(state) * slots)
+                g = device_of[j]
+                b = a
+                a = table[j]
+                a_stuck = a >= 0 and pinned[a, g] and copies[a, g] == 1
+            else:
+                b = int(next_random(state) * (experts + 1)) - 1
+                j = i
+            if a == b or a_stuck or (a >= 0 and counts[a] <= least):
+                continue
+            if (b < 0 and not may_empty) or (b >= 0 and counts[b] >= most[b]):
+                continue
+            if a >= 0:
+                copies[a, g] -= 1
+                used[g] -= size[a]
+            fits = b < 0 or may_add(
+                b, g, allowed, copies, per_device, distinct, node, size, used, room
+            )
+            if a >= 0:
+                copies[a, g] += 1
+                used[g] += size[a]
+            if not fits:
+                continue
+            put(j, g, b, load, divide, table, copies, counts, device)
+        else:
+            j = int(next_random(state) * slots)
+            g = device_of[j]
+            b = table[j]
+            if g == h or a == b or a_stuck or (b >= 0 and pinned[b, g] and copies[b, g] == 1):
+                continue
+            if a >= 0:
+                copies[a, h] -= 1
+                used[h] -= size[a]
+            if b >= 0:
+                copies[b, g] -= 1
+                used[g] -= size[b]
+            fits = a < 0 or may_add(
+                a, g, allowed, copies, per_device, distinct, node, size, used, room
+            )
+            fits = fits and (
+                b < 0
+                or may_add(b, h, allowed, copies, per_device, distinct, node, size, used, room)
+            )
+            if a >= 0:
+                copies[a, h] += 1
+                used[h] += size[a]
+            if b >= 0:
+                copies[b, g] += 1
+                used[g] += size[b]
+            if not fits:
+                continue
+            exchange(i, h, j, g, load, divide, table, copies, counts, device)
+        value = aggregate(device, slow, weight, kind, tail, largest, hot)
+        if cross_price > 0.0:
+            value += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
+        if priced:
+            moved = new_bytes(copies, held, size)
+            value = value + move_price * moved if moved <= move_room else np.inf
+        chance = next_random(state)
+        if value <= now or (temperature > 0.0 and chance < np.exp((now - value) / temperature)):
+            now = value
+            if recount:
+                if a >= 0:
+                    used[g] -= size[a]
+                if b >= 0:
+                    used[g] += size[b]
+            else:
+                moved_size = (size[a] if a >= 0 else 0.0) - (size[b] if b >= 0 else 0.0)
+                used[h] -= moved_size
+                used[g] += moved_size
+            if value < best * (1.0 - 1e-12):
+                best = value
+                best_table[:] = table
+        else:
+            if recount:
+                put(j, g, a, load, divide, table, copies, counts, device)
+            else:
+                exchange(i, h, j, g, load, divide, table, copies, counts, device)
+            aggregate(device, slow, weight, kind, tail, largest, hot)
+    table[:] = best_table
+    return best

@@ -1,0 +1,105 @@
+"""What no placement can beat: lower bounds of each layer's objective, each with its argument."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moeopt.core.arrays import FloatArray
+from moeopt.placement.balance import Blocks, block_bounds
+from moeopt.placement.plan import aggregate, port_bytes_per_s, scenario_loads
+from moeopt.placement.problem import PlacementProblem
+
+
+def layer_bounds(problem: PlacementProblem) -> FloatArray:
+    """Return the best of the cheap bounds for each layer's objective, shape ``(layers,)``.
+
+    Each scenario's largest device load is bounded on its own and the bounds are joined as the
+    objective joins scenarios: mean, maximum and tail mean are monotone, so the result is a bound.
+    """
+    if problem.objective == "activated":
+        return _activated_bound(problem)
+    loads, weights = scenario_loads(problem)
+    per_scenario = np.stack([load_bound(problem, scenario) for scenario in loads])
+    if problem.objective == "layer_time":
+        per_scenario = _seconds(problem, per_scenario, loads)
+    return aggregate(problem, per_scenario, weights)
+
+
+def total_bound(problem: PlacementProblem) -> float:
+    """Return a lower bound of the whole objective: layers add, prices are not negative."""
+    return float(layer_bounds(problem).sum())
+
+
+def load_bound(problem: PlacementProblem, load: FloatArray) -> FloatArray:
+    """Return a lower bound of the largest load over speed of each layer, for one scenario.
+
+    The largest of three:
+
+    * *fractional replication*: all tokens are served, so some device has at least the mean,
+      ``sum_e w_e / sum_g v_g``, whatever the split;
+    * *pigeonhole of copies*: an expert with c copies has a copy of at least ``w_e / c`` (for any
+      split), which sits on a device of at most the largest speed. Given the slots and the most
+      copies, EPLB's greedy counts make the largest ``w_e / c_e`` least: so it is a bound;
+    * *node level* (groups on one node): whichever groups a node takes, both bounds hold inside
+      it; the best spread of groups over nodes, by enumeration of subsets, bounds all spreads.
+
+    Parameters
+    ----------
+    load
+        ``(layers, experts)``.
+    """
+    return block_bounds(_relaxed_blocks(problem, load))
+
+
+def _relaxed_blocks(problem: PlacementProblem, load: FloatArray) -> Blocks:
+    """Return the problem without the rules that the bounds do not use."""
+    live = problem.live()
+    slots = problem.slots()[live]
+    node = problem.cluster.device_node()[live]
+    _, first = np.unique(node, return_index=True)
+    return Blocks(
+        load=np.ascontiguousarray(load),
+        groups=problem.groups if problem.group_rule == "one_node" else 1,
+        node_start=np.append(first, len(node)).astype(np.int64),
+        slot_start=np.concatenate([[0], np.cumsum(slots)]).astype(np.int64),
+        slow=1.0 / problem.cluster.relative_speed()[live],
+        least=1,
+        most=max(1, problem.copies_limit()),
+        per_device=problem.max_copies_per_device or 0,
+    )
+
+
+def _activated_bound(problem: PlacementProblem) -> FloatArray:
+    """Return the bound of ``"activated"``: used experts need their copies, spread at best evenly.
+
+    Where every slot must be filled, those that unused experts cannot fill hold used ones. A device
+    holds whole copies: with equal speeds the mean is rounded up.
+    """
+    loads, weights = scenario_loads(problem)
+    speed = problem.cluster.relative_speed()[problem.live()]
+    used = loads.sum(axis=2) * problem.min_copies_per_expert
+    if not problem.allow_empty_slots:
+        slots = problem.slots()[problem.live()].sum()
+        unused = problem.num_experts - loads.sum(axis=2)
+        used = np.maximum(used, slots - unused * problem.copies_limit())
+    per_scenario = used / speed.sum()
+    if (speed == speed[0]).all():
+        per_scenario = np.ceil(used / len(speed) - 1e-9) / speed[0]
+    return aggregate(problem, per_scenario, weights)
+
+
+def _seconds(problem: PlacementProblem, bound: FloatArray, loads: FloatArray) -> FloatArray:
+    """Turn load bounds into bounds of a layer's seconds.
+
+    Computation is the load bound times seconds per token. With evenly spread sources and the even
+    split, a device sends itself its load over the number of devices, so the remote tokens are
+    ``W (1 - 1/G)`` whatever the plan, and the busiest port takes at least their share by rate.
+    """
+    assert problem.timing is not None
+    seconds = bound * problem.timing.seconds_per_token
+    if problem.source_tokens is not None or problem.split != "even":
+        return seconds
+    live = problem.live()
+    carried = problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
+    remote = loads.sum(axis=2) * (1.0 - 1.0 / live.sum())
+    return np.asarray(seconds + carried * remote / port_bytes_per_s(problem)[live].sum())

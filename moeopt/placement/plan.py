@@ -1,0 +1,333 @@
+"""What the placement wing gives: the plan, its checker and its value.
+
+Written from ``formulations/placement.md`` alone; no solver is imported here and none is trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.wing import Plan, Violation
+from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.split import shares_of_plan, slot_loads
+from moeopt.timeline import layer_time
+
+#: Relative slack of comparisons between sums of floating-point numbers.
+TOLERANCE = 1e-9
+
+
+class PlacementPlan(Plan, frozen=True, kw_only=True, tag="placement"):
+    """Which expert every physical slot holds.
+
+    Attributes
+    ----------
+    version
+        Version of the document's schema.
+    physical_to_logical
+        Expert in each slot, shape ``(layers, slots)``, slots rank-major, -1 for an empty slot:
+        the object that every engine consumes.
+    """
+
+    version: Literal[1] = 1
+    physical_to_logical: IntArray
+
+    def __post_init__(self) -> None:
+        table = np.asarray(self.physical_to_logical)
+        if table.dtype != np.int64 and (table == np.floor(table)).all():
+            # What is not whole stays as it is, for `violations` to name.
+            msgspec.structs.force_setattr(self, "physical_to_logical", table.astype(np.int64))
+
+    def copies(self, problem: PlacementProblem) -> IntArray:
+        """Return the copies of each expert on each device, shape ``(layers, experts, devices)``."""
+        return copies_of(problem, self.physical_to_logical)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The value of a plan.
+
+    Attributes
+    ----------
+    objective
+        Sum over layers of `layer_objective`, plus the price of cross-node tokens and of moves.
+    layer_objective
+        Objective of each layer without prices, shape ``(layers,)``.
+    imbalance
+        Of each layer, shape ``(layers,)``: the largest device load over the mean, both averaged
+        over scenarios; 1 is perfect.
+    device_loads
+        Load over relative speed, shape ``(scenarios, layers, devices)``; one scenario for
+        ``"max_load"``, activated experts for ``"activated"``.
+    cross_node_tokens
+        Tokens served outside the node that serves most of their group.
+    moved_bytes
+        Bytes copied to devices that did not hold them in the previous plan; 0 without one.
+    """
+
+    objective: float
+    layer_objective: FloatArray
+    imbalance: FloatArray
+    device_loads: FloatArray
+    cross_node_tokens: float
+    moved_bytes: float
+
+
+def violations(problem: PlacementProblem, plan: PlacementPlan) -> list[Violation]:
+    """Return every constraint of the formulation page that the plan breaks."""
+    table = plan.physical_to_logical
+    shape = (problem.num_layers, problem.num_slots)
+    if table.shape != shape:
+        return [_violation("shape", "", f"must have shape {shape}, has {table.shape}", 1.0)]
+    strange = (table < -1) | (table >= problem.num_experts) | (table != np.floor(table))
+    if strange.any():
+        layer, slot = np.argwhere(strange)[0].tolist()
+        message = f"must be -1 to {problem.num_experts - 1}, is {table[layer, slot]}"
+        return [_violation("shape", f"[{layer}][{slot}]", message, float(strange.sum()))]
+    copies = plan.copies(problem)
+    found = [
+        *_copies_violations(problem, copies),
+        *_slot_violations(problem, table),
+        *_pair_violations(problem, copies),
+        *_node_violations(problem, copies),
+    ]
+    return [*found, *_byte_violations(problem, copies)]
+
+
+def evaluate(problem: PlacementProblem, plan: PlacementPlan) -> Evaluation:
+    """Return the objective of a valid plan and the figures behind it."""
+    table = plan.physical_to_logical
+    loads, weights = scenario_loads(problem)
+    live = problem.live()
+    speed = problem.cluster.relative_speed()
+    priced = problem.cross_node_price > 0 or problem.objective == "layer_time"
+    shares = None
+    if problem.split == "even" and not priced:
+        per_slot = slot_loads(table, loads, divide=problem.objective != "activated")
+        device = _sum_by_device(per_slot, problem.slots())
+    else:
+        shares = shares_of_plan(problem, copies_of(problem, table), loads)
+        device = _device_tokens(problem, shares, loads)
+    device = device / speed
+    if problem.objective == "layer_time":
+        assert shares is not None
+        value = _layer_times(problem, shares, loads)
+    else:
+        value = device[..., live].max(axis=-1)
+    layer_objective = aggregate(problem, value, weights)
+    cross = 0.0
+    if problem.cross_node_price > 0:
+        assert shares is not None
+        cross = _cross_node_tokens(problem, shares, loads, weights)
+    moved = moved_bytes(problem, table)
+    largest = weights @ device[..., live].max(axis=-1)
+    mean = weights @ device.dot(speed) / speed[live].sum()
+    return Evaluation(
+        objective=float(layer_objective.sum())
+        + problem.cross_node_price * cross
+        + problem.move_price_per_byte * moved,
+        layer_objective=layer_objective,
+        imbalance=np.divide(largest, mean, out=np.ones_like(mean), where=mean > 0),
+        device_loads=device,
+        cross_node_tokens=cross,
+        moved_bytes=moved,
+    )
+
+
+def scenario_loads(problem: PlacementProblem) -> tuple[FloatArray, FloatArray]:
+    """Return the loads that the objective sees, and their weights.
+
+    ``"max_load"`` sees one scenario, the mean; ``"activated"`` sees 1 for every used expert.
+    """
+    if problem.objective == "max_load":
+        return problem.mean_loads()[None], np.ones(1)
+    if problem.objective == "activated":
+        return (problem.loads_tokens > 0).astype(np.float64), problem.weights()
+    return problem.loads_tokens, problem.weights()
+
+
+def aggregate(problem: PlacementProblem, value: FloatArray, weights: FloatArray) -> FloatArray:
+    """Join each layer's values over scenarios, ``(scenarios, layers)``, into its objective."""
+    if problem.objective == "worst_max":
+        worst: FloatArray = value.max(axis=0)
+        return worst
+    if problem.objective == "cvar":
+        assert problem.cvar_tail is not None
+        return _cvar(value, weights, problem.cvar_tail)
+    mean: FloatArray = np.asarray(weights @ value)
+    return mean
+
+
+def copies_of(problem: PlacementProblem, table: npt.NDArray[Any]) -> IntArray:
+    """Return the copies of each expert on each device, shape ``(layers, experts, devices)``."""
+    layers, experts, devices = problem.num_layers, problem.num_experts, problem.num_devices
+    index = np.arange(layers)[:, None] * experts + table
+    flat = (index * devices + problem.slot_device())[table >= 0]
+    counts = np.bincount(flat, minlength=layers * experts * devices)
+    return counts.reshape(layers, experts, devices)
+
+
+def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:
+    """Return the bytes copied to devices that do not hold them in the previous plan."""
+    if problem.previous is None:
+        return 0.0
+    new = (copies_of(problem, table) > 0) & (copies_of(problem, problem.previous) == 0)
+    return float((new.sum(axis=2) * problem.bytes_of_experts()).sum())
+
+
+def port_bytes_per_s(problem: PlacementProblem) -> FloatArray:
+    """Return each device's port rate: its share of the network, or its link within one node."""
+    between = problem.cluster.num_nodes > 1
+    rates = []
+    for node in problem.cluster.all_nodes():
+        device = node.resolved_device()
+        rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
+        rates += [np.inf if rate is None else rate] * node.devices
+    return np.array(rates)
+
+
+def _sum_by_device(per_slot: FloatArray, slots: IntArray) -> FloatArray:
+    """Sum the last axis over each device's run of slots; a device may have none."""
+    padded = np.concatenate([np.zeros((*per_slot.shape[:-1], 1)), per_slot.cumsum(axis=-1)], -1)
+    ends = np.cumsum(slots)
+    if (slots == slots[0]).all() and slots[0] > 0:
+        # Equal slots: a plain reshape keeps full precision.
+        return np.asarray(per_slot.reshape(*per_slot.shape[:-1], len(slots), -1).sum(axis=-1))
+    return np.asarray(padded[..., ends] - padded[..., ends - slots])
+
+
+def _device_tokens(problem: PlacementProblem, shares: FloatArray, loads: FloatArray) -> FloatArray:
+    """Return tokens served, ``(scenarios, layers, devices)``, from shares over sources."""
+    served = np.einsum("slieg,ile->sleg", shares, problem.source_shares(), optimize=True)
+    return np.asarray(np.einsum("sleg,sle->slg", served, loads, optimize=True))
+
+
+def _layer_times(problem: PlacementProblem, shares: FloatArray, loads: FloatArray) -> FloatArray:
+    assert problem.timing is not None
+    traffic = np.einsum(
+        "slieg,ile,sle->slig", shares, problem.source_shares(), loads, optimize=True
+    )
+    return layer_time(
+        traffic,
+        relative_speed=problem.cluster.relative_speed(),
+        port_bytes_per_s=port_bytes_per_s(problem),
+        seconds_per_token=problem.timing.seconds_per_token,
+        dispatch_bytes_per_token=problem.timing.dispatch_bytes_per_token,
+        combine_bytes_per_token=problem.timing.combine_bytes_per_token,
+    ).total_s
+
+
+def _cross_node_tokens(
+    problem: PlacementProblem, shares: FloatArray, loads: FloatArray, weights: FloatArray
+) -> float:
+    served = np.einsum(
+        "slieg,ile,sle,s->leg", shares, problem.source_shares(), loads, weights, optimize=True
+    )
+    node_of = np.eye(problem.cluster.num_nodes)[problem.cluster.device_node()]
+    by_node = served @ node_of
+    layers, nodes = problem.num_layers, problem.cluster.num_nodes
+    by_group = by_node.reshape(layers, problem.groups, -1, nodes).sum(axis=2)
+    return float((by_group.sum(axis=2) - by_group.max(axis=2)).sum())
+
+
+def _cvar(value: FloatArray, weights: FloatArray, tail: float) -> FloatArray:
+    """Return the mean of the worst `tail` of the scenarios, the last one counted in part."""
+    order = np.argsort(-value, axis=0, kind="stable")
+    ranked = np.take_along_axis(value, order, axis=0)
+    mass = weights[order]
+    before = np.cumsum(mass, axis=0) - mass
+    counted = np.clip(tail - before, 0.0, mass)
+    result: FloatArray = (ranked * counted).sum(axis=0) / counted.sum(axis=0)
+    return result
+
+
+def _violation(constraint: str, where: str, message: str, amount: float) -> Violation:
+    path = f"$.physical_to_logical{where}"
+    return Violation(constraint=constraint, path=path, message=message, amount=amount)
+
+
+def _worst(constraint: str, excess: npt.NDArray[Any], what: str) -> list[Violation]:
+    """Return one violation for the largest positive entry of `excess` (layer first), if any."""
+    if excess.size == 0 or excess.max() <= 0:
+        return []
+    index = np.unravel_index(int(np.argmax(excess)), excess.shape)
+    layer, *rest = (int(i) for i in index)
+    message = f"{what.format(*rest)} in layer {layer} (off by {excess[index]:g})"
+    return [_violation(constraint, f"[{layer}]", message, float(excess[index]))]
+
+
+def _copies_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+    total = copies.sum(axis=2)
+    least = problem.min_copies_per_expert
+    found = _worst("C1", least - total, f"expert {{}} must have at least {least} copies")
+    if problem.max_copies_per_device is not None:
+        most = problem.max_copies_per_device
+        what = f"expert {{}} must have at most {most} copies on device {{}}"
+        found += _worst("C3", copies - most, what)
+    if problem.max_copies_per_expert is not None:
+        most = problem.max_copies_per_expert
+        found += _worst("C4", total - most, f"expert {{}} must have at most {most} copies")
+    return found
+
+
+def _slot_violations(problem: PlacementProblem, table: npt.NDArray[Any]) -> list[Violation]:
+    slot_live = problem.live()[problem.slot_device()]
+    found = _worst("C8", (table >= 0) & ~slot_live, "slot {} of a dead device must be empty")
+    if not problem.allow_empty_slots:
+        found += _worst("C2", (table < 0) & slot_live, "slot {} must hold an expert")
+    return found
+
+
+def _pair_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+    found = []
+    if problem.pinned:
+        missing = problem.pair_mask(problem.pinned) & (copies == 0)
+        found += _worst("C6", missing, "expert {} is pinned and must be on device {}")
+    if problem.forbidden:
+        there = problem.pair_mask(problem.forbidden) & (copies > 0)
+        found += _worst("C7", there, "expert {} is forbidden on device {}")
+    return found
+
+
+def _node_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+    if not problem.distinct_nodes and problem.group_rule == "free":
+        return []
+    node_of = np.eye(problem.cluster.num_nodes, dtype=np.int64)[problem.cluster.device_node()]
+    by_node = copies @ node_of
+    found = []
+    if problem.distinct_nodes:
+        found += _worst("C9", by_node - 1, "expert {} must have at most one copy on node {}")
+    if problem.group_rule == "one_node":
+        shape = (problem.num_layers, problem.groups, -1, problem.cluster.num_nodes)
+        nodes = (by_node.reshape(shape).sum(axis=2) > 0).sum(axis=2)
+        found += _worst("C10", nodes - 1, "group {} must sit on one node")
+    return found
+
+
+def _byte_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+    found = []
+    if problem.expert_bytes is not None:
+        used = np.einsum("leg,le->g", copies, problem.bytes_of_experts())
+        budget = problem.memory_budget_bytes()
+        over = used - budget * (1 + TOLERANCE)
+        if over.max() > 0:
+            device = int(np.argmax(over))
+            message = (
+                f"device {device} holds {used[device]:.6g} bytes of experts,"
+                f" at most {budget[device]:.6g} fit"
+            )
+            found.append(_violation("C5", "", message, float(over.max())))
+    if problem.max_moved_bytes is not None and problem.previous is not None:
+        old = copies_of(problem, problem.previous)
+        new = ((copies > 0) & (old == 0)).sum(axis=2)
+        moved = float((new * problem.bytes_of_experts()).sum())
+        if moved > problem.max_moved_bytes * (1 + TOLERANCE):
+            message = f"moves {moved:.6g} bytes, at most {problem.max_moved_bytes:.6g} may move"
+            over_bytes = moved - problem.max_moved_bytes
+            found.append(_violation("C11", "", message, over_bytes))
+    return found

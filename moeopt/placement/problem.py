@@ -1,0 +1,257 @@
+"""What a user of the placement wing states: loads, machines, rules and the objective.
+
+The sets, data and constraints C1 to C11 are those of ``formulations/placement.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from moeopt.core.arrays import FloatArray, IntArray, NumberOrArray
+from moeopt.core.wing import Document, Problem
+from moeopt.describe.cluster import Bytes, Cluster, Count, Positive
+
+Objective = Literal["max_load", "mean_max", "worst_max", "cvar", "activated", "layer_time"]
+Split = Literal["even", "nearest", "optimal"]
+GroupRule = Literal["free", "one_node"]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Index = Annotated[int, msgspec.Meta(ge=0)]
+Slots = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Array = npt.NDArray[Any]
+
+
+class Pair(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """An expert on a device, in one layer or in all of them.
+
+    Attributes
+    ----------
+    expert, device
+        Indices from 0.
+    layer
+        Index from 0, or ``None`` for every layer.
+    """
+
+    expert: Index
+    device: Index
+    layer: Index | None = None
+
+
+class Timing(Document, frozen=True, kw_only=True):
+    """What one token costs, for the ``layer_time`` objective.
+
+    Attributes
+    ----------
+    seconds_per_token
+        Expert computation of one token on a device of relative speed 1.
+    dispatch_bytes_per_token, combine_bytes_per_token
+        Bytes one token carries to its expert, and back.
+    """
+
+    seconds_per_token: NonNegative
+    dispatch_bytes_per_token: NonNegative
+    combine_bytes_per_token: NonNegative
+
+
+class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
+    """Experts and their replicas to be placed on devices, layer by layer.
+
+    Attributes
+    ----------
+    loads_tokens
+        Tokens of each expert, shape ``(scenarios, layers, experts)``; ``(layers, experts)`` is
+        one scenario.
+    cluster
+        The devices, in nodes.
+    slots_per_device
+        Expert slots of each device in each layer: one number, or one for each device.
+    scenario_weights
+        Weight of each scenario, shape ``(scenarios,)``; equal if left out.
+    expert_bytes
+        Bytes of an expert: one number, or shape ``(experts,)`` or ``(layers, experts)``.
+    expert_memory_bytes
+        Device memory for experts, over all layers: one number or one for each device. Left out,
+        a device's own memory is the limit where it is known.
+    groups
+        Number of groups of consecutive, equally many experts (the router's groups).
+    group_rule
+        ``"one_node"`` keeps every group on one node (hierarchical placement).
+    cross_node_price
+        Objective units for each token that is served outside the node that serves most of its
+        group: the soft form of ``"one_node"``.
+    max_copies_per_device
+        Most copies of one expert on one device; ``None`` for any number.
+    min_copies_per_expert, max_copies_per_expert
+        Fewest and most copies of each expert; ``None`` for any number.
+    distinct_nodes
+        Whether copies of an expert must sit on distinct nodes (fault tolerance).
+    allow_empty_slots
+        Whether a slot may stay empty; engines want every slot filled.
+    pinned, forbidden
+        Pairs that must, and must not, occur.
+    dead_devices
+        Devices that hold nothing and send nothing.
+    objective
+        What is minimised, summed over layers (see the formulation page).
+    cvar_tail
+        Share of the worst scenarios that ``"cvar"`` averages.
+    split
+        How an expert's tokens split over its copies: evenly (vLLM, EPLB), to the nearest (SGLang
+        static), or optimally for each scenario (LPLB).
+    source_tokens
+        Tokens each device sends to each expert, shape ``(devices, layers, experts)``, for
+        ``split="nearest"`` and ``"layer_time"``; left out, every live device sends equally.
+    timing
+        Costs of a token, for ``"layer_time"``.
+    previous
+        The plan in force, shape ``(layers, slots)`` as `PlacementPlan.physical_to_logical`.
+    move_price_per_byte
+        Objective units for each byte copied to a device that does not hold it in `previous`.
+    max_moved_bytes
+        Most bytes that may be copied, over all layers.
+    """
+
+    loads_tokens: Array
+    cluster: Cluster
+    slots_per_device: Slots | tuple[Slots, ...]
+    scenario_weights: Array | None = None
+    expert_bytes: NumberOrArray | None = None
+    expert_memory_bytes: Bytes | tuple[Bytes, ...] | None = None
+    groups: Count = 1
+    group_rule: GroupRule = "free"
+    cross_node_price: NonNegative = 0.0
+    max_copies_per_device: Count | None = 1
+    min_copies_per_expert: Count = 1
+    max_copies_per_expert: Count | None = None
+    distinct_nodes: bool = False
+    allow_empty_slots: bool = False
+    pinned: tuple[Pair, ...] = ()
+    forbidden: tuple[Pair, ...] = ()
+    dead_devices: tuple[Index, ...] = ()
+    objective: Objective = "max_load"
+    cvar_tail: Positive | None = None
+    split: Split = "even"
+    source_tokens: Array | None = None
+    timing: Timing | None = None
+    previous: Array | None = None
+    move_price_per_byte: NonNegative = 0.0
+    max_moved_bytes: Bytes | None = None
+
+    def __post_init__(self) -> None:
+        # Imported here: the checks need this class, and this class runs the checks.
+        from moeopt.placement.validate import normalise, validate
+
+        normalise(self)
+        validate(self)
+
+    @property
+    def num_scenarios(self) -> int:
+        """Number of load scenarios."""
+        return int(self.loads_tokens.shape[0])
+
+    @property
+    def num_layers(self) -> int:
+        """Number of MoE layers."""
+        return int(self.loads_tokens.shape[1])
+
+    @property
+    def num_experts(self) -> int:
+        """Number of logical experts of each layer."""
+        return int(self.loads_tokens.shape[2])
+
+    @property
+    def num_devices(self) -> int:
+        """Number of devices, dead ones included."""
+        return self.cluster.num_devices
+
+    @property
+    def num_slots(self) -> int:
+        """Physical slots of each layer, those of dead devices included."""
+        return int(self.slots().sum())
+
+    def slots(self) -> IntArray:
+        """Return the slots of each device, shape ``(devices,)``."""
+        return np.broadcast_to(
+            np.asarray(self.slots_per_device, dtype=np.int64), (self.num_devices,)
+        )
+
+    def slot_device(self) -> IntArray:
+        """Return the device of each physical slot, shape ``(slots,)``: slots are rank-major."""
+        return np.repeat(np.arange(self.num_devices), self.slots())
+
+    def live(self) -> npt.NDArray[np.bool_]:
+        """Tell which devices are alive, shape ``(devices,)``."""
+        live = np.ones(self.num_devices, dtype=np.bool_)
+        live[list(self.dead_devices)] = False
+        return live
+
+    def weights(self) -> FloatArray:
+        """Return the scenario weights, shape ``(scenarios,)``, summing to 1."""
+        if self.scenario_weights is None:
+            return np.full(self.num_scenarios, 1.0 / self.num_scenarios)
+        weights: FloatArray = self.scenario_weights / self.scenario_weights.sum()
+        return weights
+
+    def mean_loads(self) -> FloatArray:
+        """Return the loads averaged over scenarios, shape ``(layers, experts)``."""
+        return np.tensordot(self.weights(), self.loads_tokens, axes=1)
+
+    def bytes_of_experts(self) -> FloatArray:
+        """Return the bytes of each expert, shape ``(layers, experts)``; 0 where not stated."""
+        value = 0 if self.expert_bytes is None else self.expert_bytes
+        shape = (self.num_layers, self.num_experts)
+        return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+    def memory_budget_bytes(self) -> FloatArray:
+        """Return each device's bytes for experts, shape ``(devices,)``; ``inf`` if unlimited."""
+        if self.expert_memory_bytes is not None:
+            budget = np.asarray(self.expert_memory_bytes, dtype=np.float64)
+            return np.broadcast_to(budget, (self.num_devices,))
+        memory = [device.memory_bytes for device in self.cluster.all_devices()]
+        return np.array([np.inf if m is None else float(m) for m in memory])
+
+    def expert_group(self) -> IntArray:
+        """Return the group of each expert, shape ``(experts,)``."""
+        return np.arange(self.num_experts) // (self.num_experts // self.groups)
+
+    def pair_mask(self, pairs: tuple[Pair, ...]) -> npt.NDArray[np.bool_]:
+        """Return `pairs` as a mask of shape ``(layers, experts, devices)``."""
+        mask = np.zeros((self.num_layers, self.num_experts, self.num_devices), dtype=np.bool_)
+        for pair in pairs:
+            layers = slice(None) if pair.layer is None else pair.layer
+            mask[layers, pair.expert, pair.device] = True
+        return mask
+
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """Tell where an expert may sit, shape ``(layers, experts, devices)`` (C7 and C8)."""
+        return ~self.pair_mask(self.forbidden) & self.live()
+
+    def copies_limit(self) -> int:
+        """Return the most copies that any expert can have under C3, C4 and C9."""
+        live = self.live()
+        limit = self.num_slots
+        if self.max_copies_per_device is not None:
+            limit = min(limit, int(live.sum()) * self.max_copies_per_device)
+        if self.max_copies_per_expert is not None:
+            limit = min(limit, self.max_copies_per_expert)
+        if self.distinct_nodes:
+            limit = min(limit, len(set(self.cluster.device_node()[live].tolist())))
+        return limit
+
+    def source_shares(self) -> FloatArray:
+        """Return the share of an expert's tokens that each device sends.
+
+        Shape ``(devices, layers, experts)``, summing to 1 over devices.
+        """
+        live = self.live().astype(np.float64)
+        even = np.broadcast_to(
+            (live / live.sum())[:, None, None],
+            (self.num_devices, self.num_layers, self.num_experts),
+        )
+        if self.source_tokens is None:
+            return even
+        total = self.source_tokens.sum(axis=0)
+        return np.where(total > 0, self.source_tokens / np.where(total > 0, total, 1.0), even)

@@ -1,0 +1,101 @@
+"""One layer of any placement problem as plain arrays, for the kernels that carry every rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.placement.plan import copies_of, port_bytes_per_s, scenario_loads
+from moeopt.placement.problem import PlacementProblem
+
+#: Codes of the kernels for how scenarios are joined.
+MEAN, WORST, TAIL = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for all layers.
+
+    Attributes
+    ----------
+    slot_start
+        First slot of each device, and the number of slots.
+    rates
+        ``(terms, devices)``: one over the rate at which a device does each term's work; the
+        objective is the sum over terms of the largest ``load * rate``.
+    node
+        ``(devices,)``.
+    allowed, pinned
+        ``(layers, experts, devices)``.
+    held
+        ``(layers, experts, devices)``: what each device holds in the previous plan.
+    size
+        ``(layers, experts)`` bytes.
+    most
+        ``(layers, experts)``: most copies of each expert.
+    """
+
+    slot_start: IntArray
+    rates: FloatArray
+    node: IntArray
+    allowed: BoolArray
+    pinned: BoolArray
+    held: BoolArray
+    size: FloatArray
+    most: IntArray
+
+
+def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rules:
+    """Return the rules of a problem; `allowed` narrows where experts may sit."""
+    open_pairs = problem.allowed() if allowed is None else problem.allowed() & allowed
+    per_device = problem.max_copies_per_device or problem.num_slots
+    most = np.minimum(open_pairs.sum(axis=2) * per_device, problem.copies_limit())
+    held = (
+        np.zeros(open_pairs.shape, dtype=np.bool_)
+        if problem.previous is None
+        else copies_of(problem, problem.previous) > 0
+    )
+    return Rules(
+        slot_start=np.concatenate([[0], np.cumsum(problem.slots())]).astype(np.int64),
+        rates=term_rates(problem),
+        node=problem.cluster.device_node(),
+        allowed=open_pairs,
+        pinned=problem.pair_mask(problem.pinned),
+        held=held,
+        size=np.ascontiguousarray(problem.bytes_of_experts()),
+        most=most.astype(np.int64),
+    )
+
+
+def term_rates(problem: PlacementProblem) -> FloatArray:
+    """Return the rate of each term on each device, ``(terms, devices)`` (see `Rules`).
+
+    ``"layer_time"`` has two terms, computation and the two all-to-alls; of the latter only what a
+    device receives from evenly spread sources is seen here. The plan's value is always the
+    checker's, which sees all.
+    """
+    slow = 1.0 / problem.cluster.relative_speed()
+    if problem.objective != "layer_time":
+        return slow[None]
+    assert problem.timing is not None
+    live = problem.live().sum()
+    carried = problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
+    remote = carried * (1.0 - 1.0 / live) / port_bytes_per_s(problem)
+    return np.stack([slow * problem.timing.seconds_per_token, remote])
+
+
+def joining(problem: PlacementProblem) -> tuple[int, float]:
+    """Return how scenarios are joined, as the kernels' code, and the tail."""
+    if problem.objective == "worst_max":
+        return WORST, 1.0
+    if problem.objective == "cvar":
+        return TAIL, float(problem.cvar_tail or 1.0)
+    return MEAN, 1.0
+
+
+def loads_and_weights(problem: PlacementProblem) -> tuple[FloatArray, FloatArray]:
+    """Return the loads the objective sees, contiguous, and the scenario weights."""
+    loads, weights = scenario_loads(problem)
+    return np.ascontiguousarray(loads), np.ascontiguousarray(weights)

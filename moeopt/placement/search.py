@@ -1,0 +1,240 @@
+"""Local search: iterated descent in the plain case, annealing under every rule and objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.result import Limit
+from moeopt.core.stop import Context
+from moeopt.core.wing import Outcome
+from moeopt.placement import balance
+from moeopt.placement.bounds import layer_bounds
+from moeopt.placement.certify import certify
+from moeopt.placement.greedy import feasible_plan
+from moeopt.placement.plan import PlacementPlan, copies_of, evaluate
+from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import joining, loads_and_weights, rules_of
+
+#: Work per slot of one round of the plain search, and how many rounds without a time limit.
+PLAIN_WORK = 20_000
+PLAIN_ROUNDS = 2
+
+#: Annealing steps per slot of a layer in each round, and how many rounds without a time limit.
+STEPS_PER_SLOT = 400
+ANNEAL_ROUNDS = 4
+
+#: Share of the time that goes into the search where bounds can be tightened after it.
+SEARCH_SHARE = 0.3
+
+#: First temperature of each round, as a share of the objective.
+HEAT = 0.02
+
+
+def search(
+    problem: PlacementProblem, context: Context, warm_start: PlacementPlan | None = None
+) -> Outcome:
+    """Search by moves, swaps and changes of replica counts; anytime, with the cheap bounds.
+
+    Without a time limit a fixed number of rounds runs; with one, rounds until the deadline, or,
+    where groups must stay on one node, for part of the time, the rest going into tighter bounds
+    (`moeopt.placement.certify`).
+    """
+    if warm_start is None and balance.is_plain(problem):
+        return _plain(problem, context)
+    return _anneal(problem, context, warm_start)
+
+
+def _plain(problem: PlacementProblem, context: Context) -> Outcome:
+    blocks = balance.blocks_of(problem)
+    certifies = (
+        context.time_limit_s is not None and blocks.groups > 1 and bool(problem.live().all())
+    )
+    share = SEARCH_SHARE if certifies else 1.0
+    best: balance.Balanced | None = None
+    limit = None
+    done = 0
+    try:
+        while True:
+            # A first, short round makes sure that there is a plan early.
+            work = balance.AUTO_WORK if done == 0 else PLAIN_WORK
+            best = _better(best, balance.search(blocks, work, context.seed + 1000 * done))
+            done += 1
+            value, bound = float(best.value.sum()), float(best.bound.sum())
+            context.report(value, bound, f"round {done}")
+            limit = _stop(context.part(share), value, bound, done, PLAIN_ROUNDS + 1)
+            if limit is not None:
+                break
+        if limit is Limit.TIME and certifies:
+            best = certify(problem, best, context)
+            limit = _stop(context, float(best.value.sum()), float(best.bound.sum()), done, done)
+    except KeyboardInterrupt:
+        if best is None:
+            raise
+        limit = Limit.INTERRUPTED
+    return plain_outcome(problem, best, None if limit is Limit.NONE else limit, rounds=done)
+
+
+def plain_outcome(
+    problem: PlacementProblem, found: balance.Balanced, limit: Limit | None = None, **extra: Any
+) -> Outcome:
+    """Return the outcome of the fast path; no plan where a layer has none."""
+    plan = None
+    if np.isfinite(found.value).all():
+        plan = PlacementPlan(physical_to_logical=balance.expand(problem, found.table))
+    return Outcome(
+        plan=plan,
+        bound=float(found.bound.sum()),
+        limit=limit,
+        statistics={"layer_bound": found.bound.tolist(), **extra},
+    )
+
+
+def _better(one: balance.Balanced | None, other: balance.Balanced) -> balance.Balanced:
+    """Return the better plan of each layer."""
+    if one is None:
+        return other
+    better = other.value < one.value
+    return balance.Balanced(
+        table=np.where(better[:, None], other.table, one.table),
+        value=np.where(better, other.value, one.value),
+        bound=np.maximum(one.bound, other.bound),
+    )
+
+
+def _stop(context: Context, objective: float, bound: float, done: int, rounds: int) -> Limit | None:
+    """Return why to stop after a round, or ``None`` to go on; `Limit.NONE` is the natural end."""
+    if objective <= bound * (1 + 1e-9):
+        return Limit.NONE
+    if context.gap > 0 and context.close_enough(objective, bound):
+        return Limit.GAP
+    if context.out_of_time():
+        return Limit.TIME
+    if context.time_limit_s is None and done >= rounds:
+        return Limit.NONE
+    return None
+
+
+def _anneal(
+    problem: PlacementProblem, context: Context, warm_start: PlacementPlan | None
+) -> Outcome:
+    bound = layer_bounds(problem)
+    statistics: dict[str, Any] = {"layer_bound": bound.tolist()}
+    start = warm_start or feasible_plan(problem) or _plan_by_model(problem, context)
+    if start is None:
+        return Outcome(bound=float(bound.sum()), limit=_time(context), statistics=statistics)
+    best, value = start, evaluate(problem, start).objective
+    limit: Limit | None = None
+    done = 0
+    try:
+        while limit is None:
+            table = _anneal_round(problem, context, best.physical_to_logical, done)
+            done += 1
+            candidate = PlacementPlan(physical_to_logical=table)
+            reached = evaluate(problem, candidate).objective
+            if reached < value:
+                best, value = candidate, reached
+            context.report(value, float(bound.sum()), f"round {done}")
+            limit = _stop(context, value, float(bound.sum()), done, ANNEAL_ROUNDS)
+    except KeyboardInterrupt:
+        limit = Limit.INTERRUPTED
+    return Outcome(
+        plan=best,
+        bound=float(bound.sum()),
+        limit=None if limit is Limit.NONE else limit,
+        statistics={**statistics, "rounds": done},
+    )
+
+
+def _anneal_round(
+    problem: PlacementProblem, context: Context, start: IntArray, done: int
+) -> IntArray:
+    """Anneal every layer once, in order; layers share memory and the limit of moved bytes."""
+    from moeopt.placement import _kernels_rules
+
+    loads, weights = loads_and_weights(problem)
+    kind, tail = joining(problem)
+    rules = rules_of(problem, _home_mask(problem, start))
+    table = start.copy()
+    copies = copies_of(problem, table)
+    steps = STEPS_PER_SLOT * problem.num_slots
+    for layer in range(problem.num_layers):
+        if context.out_of_time():
+            break
+        free, moves = _left_for(problem, rules.size, rules.held, copies, layer)
+        _kernels_rules.anneal(
+            loads[:, layer].copy(),
+            weights,
+            rules.rates,
+            kind,
+            tail,
+            problem.objective != "activated",
+            rules.slot_start,
+            rules.allowed[layer],
+            rules.pinned[layer],
+            problem.max_copies_per_device or 0,
+            problem.min_copies_per_expert,
+            rules.most[layer],
+            problem.distinct_nodes,
+            rules.node,
+            problem.cluster.num_nodes,
+            rules.size[layer],
+            free,
+            problem.allow_empty_slots,
+            rules.held[layer],
+            problem.move_price_per_byte if problem.previous is not None else 0.0,
+            moves,
+            problem.groups,
+            problem.cross_node_price,
+            steps,
+            HEAT if done % 2 == 0 else HEAT / 10,
+            context.seed + 1_000_003 * done + layer,
+            table[layer],
+        )
+        copies[layer] = copies_of(problem, table)[layer]
+    return table
+
+
+def _left_for(
+    problem: PlacementProblem,
+    size: FloatArray,
+    held: Any,
+    copies: IntArray,
+    layer: int,
+) -> tuple[FloatArray, float]:
+    """Return the memory of each device and the moved bytes that the other layers leave to one."""
+    used = np.einsum("leg,le->g", copies, size) - copies[layer].T @ size[layer]
+    free = problem.memory_budget_bytes() * (1 + 1e-12) - used
+    if problem.max_moved_bytes is None or problem.previous is None:
+        return free, np.inf
+    new = ((copies > 0) & ~held).sum(axis=2) * size
+    return free, float(problem.max_moved_bytes - (new.sum() - new[layer].sum()))
+
+
+def _home_mask(problem: PlacementProblem, table: IntArray) -> Any:
+    """Return where experts may sit so that groups stay on the nodes they are on in `table`."""
+    if problem.group_rule == "free":
+        return None
+    node = problem.cluster.device_node()
+    copies = copies_of(problem, table)
+    home = node[np.argmax(copies > 0, axis=2)]
+    return home[:, :, None] == node
+
+
+def _plan_by_model(problem: PlacementProblem, context: Context) -> PlacementPlan | None:
+    """Return a first plan from the exact model where the constructions ran into a corner."""
+    from dataclasses import replace
+
+    from moeopt.placement.exact import refuses, solve_exact
+
+    if refuses(problem) is not None:
+        return None
+    plan = solve_exact(problem, replace(context, gap=1e9, progress=None), None).plan
+    assert plan is None or isinstance(plan, PlacementPlan)
+    return plan
+
+
+def _time(context: Context) -> Limit | None:
+    return Limit.TIME if context.out_of_time() else None

@@ -1,0 +1,423 @@
+"""Checks of a stated placement problem: what is malformed, and what cannot be met by any plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from moeopt.core.arrays import FloatArray, require_finite_nonnegative, require_shape
+from moeopt.core.errors import InstanceError
+from moeopt.core.wing import Violation
+
+if TYPE_CHECKING:
+    from moeopt.placement.problem import Pair, PlacementProblem
+
+
+#: Most cells of a table over layers, and experts on devices or slots: 20 times the largest that
+#: is served today. It keeps a misprinted count from filling the memory.
+MAX_CELLS = 100_000_000
+
+
+def normalise(problem: PlacementProblem) -> None:
+    """Bring the arrays of a new problem to their documented shapes and types."""
+    loads = np.asarray(problem.loads_tokens, dtype=np.float64)
+    if loads.ndim == 2:
+        # Checked while the indices are still those that the user wrote.
+        require_finite_nonnegative(loads, "$.loads_tokens")
+        loads = loads[None]
+    _set(problem, "loads_tokens", loads)
+    for name in ("scenario_weights", "source_tokens", "previous"):
+        value = getattr(problem, name)
+        if value is not None:
+            _set(problem, name, np.asarray(value))
+    if problem.expert_bytes is not None:
+        value = np.asarray(problem.expert_bytes)
+        _set(problem, "expert_bytes", value if value.ndim else value.item())
+    if isinstance(problem.slots_per_device, np.integer | list | np.ndarray):
+        slots = np.asarray(problem.slots_per_device).tolist()
+        _set(problem, "slots_per_device", tuple(slots) if isinstance(slots, list) else slots)
+
+
+def validate(problem: PlacementProblem) -> None:
+    """Raise `InstanceError` for the first thing that is malformed or contradicts another."""
+    _check_loads(problem)
+    _check_devices(problem)
+    _check_bytes(problem)
+    _check_groups(problem)
+    _check_copies(problem)
+    _check_pairs(problem)
+    _check_objective(problem)
+    _check_sources(problem)
+    _check_previous(problem)
+
+
+def impossible(problem: PlacementProblem) -> list[Violation]:
+    """Return the constraints that no plan can satisfy, as far as counting alone shows."""
+    return [
+        violation
+        for check in (_slots_impossible, _pairs_impossible, _memory_impossible, _nodes_impossible)
+        for violation in check(problem)
+    ]
+
+
+def _set(problem: PlacementProblem, name: str, value: object) -> None:
+    msgspec.structs.force_setattr(problem, name, value)
+
+
+def _check_loads(problem: PlacementProblem) -> None:
+    loads = problem.loads_tokens
+    if loads.ndim != 3 or 0 in loads.shape:
+        raise InstanceError(
+            "$.loads_tokens",
+            f"<shape {loads.shape}>",
+            "must have shape (scenarios, layers, experts) or (layers, experts), none of them 0",
+            "give at least one scenario, layer and expert",
+        )
+    require_finite_nonnegative(loads, "$.loads_tokens")
+    _require_finite_sum(loads, "$.loads_tokens")
+    weights = problem.scenario_weights
+    if weights is None:
+        return
+    require_shape(weights, "$.scenario_weights", loads.shape[:1], "scenarios")
+    require_finite_nonnegative(weights, "$.scenario_weights")
+    _require_finite_sum(weights, "$.scenario_weights")
+    if weights.sum() <= 0:
+        raise InstanceError(
+            "$.scenario_weights", 0, "must not all be 0", "give one scenario a weight"
+        )
+
+
+def _require_finite_sum(array: FloatArray, path: str) -> None:
+    with np.errstate(over="ignore"):
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        raise InstanceError(
+            path, f"<a sum above {np.finfo(float).max:.3g}>", "must have a finite sum", "rescale it"
+        )
+
+
+def _check_size(problem: PlacementProblem, name: str, per_layer: int, counted: str) -> None:
+    if problem.num_layers * per_layer > MAX_CELLS:
+        raise InstanceError(
+            f"$.{name}",
+            f"<{problem.num_layers * per_layer} cells>",
+            f"must make at most {MAX_CELLS} cells, counted as {counted}",
+            "is a count misprinted? else split the problem by layers",
+        )
+
+
+def _check_devices(problem: PlacementProblem) -> None:
+    devices = problem.num_devices
+    # Before anything is made for each device: a count misprinted would fill the memory.
+    size = problem.num_experts * devices
+    _check_size(problem, "cluster", size, "layers x experts x devices")
+    _require_one_each(problem.slots_per_device, devices, "$.slots_per_device")
+    _check_size(problem, "slots_per_device", problem.num_slots, "layers x slots")
+    seen: set[int] = set()
+    for i, dead in enumerate(problem.dead_devices):
+        _require_index(dead, devices, f"$.dead_devices[{i}]", "devices")
+        if dead in seen:
+            raise InstanceError(
+                f"$.dead_devices[{i}]", dead, "must be named once", "remove the repetition"
+            )
+        seen.add(dead)
+    if len(set(problem.dead_devices)) == devices:
+        raise InstanceError(
+            "$.dead_devices",
+            list(problem.dead_devices),
+            "must leave a device alive",
+            "remove an entry",
+        )
+
+
+def _check_bytes(problem: PlacementProblem) -> None:
+    layers, experts = problem.num_layers, problem.num_experts
+    if isinstance(problem.expert_bytes, np.ndarray):
+        shape = (layers, experts) if problem.expert_bytes.ndim == 2 else (experts,)
+        meaning = "layers, experts" if problem.expert_bytes.ndim == 2 else "experts"
+        require_shape(problem.expert_bytes, "$.expert_bytes", shape, meaning)
+    if problem.expert_bytes is not None:
+        require_finite_nonnegative(np.asarray(problem.expert_bytes), "$.expert_bytes")
+    if problem.expert_memory_bytes is not None:
+        _require_one_each(problem.expert_memory_bytes, problem.num_devices, "$.expert_memory_bytes")
+        _require_given(problem, "expert_bytes", "expert_memory_bytes")
+
+
+def _check_groups(problem: PlacementProblem) -> None:
+    if problem.num_experts % problem.groups:
+        raise InstanceError(
+            "$.groups",
+            problem.groups,
+            f"must divide the {problem.num_experts} experts",
+            "use 1 for no groups",
+        )
+    if problem.cross_node_price > 0 and problem.group_rule == "one_node":
+        raise InstanceError(
+            "$.cross_node_price",
+            problem.cross_node_price,
+            'must be 0 with group_rule "one_node", which leaves no token outside',
+            "choose the rule or the price",
+        )
+
+
+def _check_copies(problem: PlacementProblem) -> None:
+    most = problem.max_copies_per_expert
+    if most is not None and most < problem.min_copies_per_expert:
+        raise InstanceError(
+            "$.max_copies_per_expert",
+            most,
+            f"must be at least min_copies_per_expert = {problem.min_copies_per_expert}",
+            "raise it or lower the other",
+        )
+
+
+def _check_pairs(problem: PlacementProblem) -> None:
+    for name in ("pinned", "forbidden"):
+        for i, pair in enumerate(getattr(problem, name)):
+            path = f"$.{name}[{i}]"
+            _require_index(pair.expert, problem.num_experts, f"{path}.expert", "experts")
+            _require_index(pair.device, problem.num_devices, f"{path}.device", "devices")
+            if pair.layer is not None:
+                _require_index(pair.layer, problem.num_layers, f"{path}.layer", "layers")
+    dead = set(problem.dead_devices)
+    banned: dict[tuple[int, int], set[int | None]] = {}
+    for ban in problem.forbidden:
+        banned.setdefault((ban.expert, ban.device), set()).add(ban.layer)
+    for i, pin in enumerate(problem.pinned):
+        if pin.device in dead:
+            raise _pin_error(i, pin, f"device {pin.device} is in dead_devices")
+        layers = banned.get((pin.expert, pin.device), set())
+        if layers and (pin.layer is None or layers & {None, pin.layer}):
+            raise _pin_error(i, pin, "the same pair is in forbidden")
+
+
+def _check_objective(problem: PlacementProblem) -> None:
+    _require_together(problem, "cvar_tail", problem.objective == "cvar", 'objective "cvar"')
+    _require_together(problem, "timing", problem.objective == "layer_time", '"layer_time"')
+    if problem.cvar_tail is not None and problem.cvar_tail > 1:
+        raise InstanceError(
+            "$.cvar_tail", problem.cvar_tail, "must be in (0, 1]", "0.1 is the worst tenth"
+        )
+    if problem.objective == "activated" and problem.split != "even":
+        raise InstanceError(
+            "$.split",
+            problem.split,
+            'must be "even" with objective "activated": every copy of a used expert is activated',
+            'write "split": "even"',
+        )
+    if problem.objective == "layer_time":
+        _check_bandwidths(problem)
+
+
+def _check_bandwidths(problem: PlacementProblem) -> None:
+    between = problem.cluster.num_nodes > 1
+    for n, node in enumerate(problem.cluster.all_nodes()):
+        device = node.resolved_device()
+        rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
+        if rate is None:
+            name = "nic_bandwidth_bytes_per_s" if between else "device.link_bandwidth_bytes_per_s"
+            raise InstanceError(
+                "$.cluster.nodes",
+                f"<node {n} without {name}>",
+                'must state its bandwidth for objective "layer_time"',
+                "add it, or name a preset",
+            )
+
+
+def _check_sources(problem: PlacementProblem) -> None:
+    if problem.source_tokens is None:
+        return
+    if problem.split != "nearest" and problem.objective != "layer_time":
+        raise InstanceError(
+            "$.source_tokens",
+            f"<shape {problem.source_tokens.shape}>",
+            'must be left out unless split is "nearest" or objective "layer_time"',
+            "remove it: nothing would read it",
+        )
+    shape = (problem.num_devices, problem.num_layers, problem.num_experts)
+    require_shape(problem.source_tokens, "$.source_tokens", shape, "devices, layers, experts")
+    require_finite_nonnegative(problem.source_tokens, "$.source_tokens")
+    dead = list(problem.dead_devices)
+    if problem.source_tokens[dead].any():
+        raise InstanceError(
+            "$.source_tokens", "<tokens>", "must be 0 for dead devices", "set their rows to 0"
+        )
+
+
+def _check_previous(problem: PlacementProblem) -> None:
+    used = {
+        "move_price_per_byte": problem.move_price_per_byte > 0,
+        "max_moved_bytes": problem.max_moved_bytes is not None,  # 0 is a limit too
+    }
+    for name in (name for name, is_used in used.items() if is_used):
+        _require_given(problem, "previous", name)
+        _require_given(problem, "expert_bytes", name)
+    if problem.previous is None:
+        return
+    shape = (problem.num_layers, problem.num_slots)
+    require_shape(problem.previous, "$.previous", shape, "layers, slots")
+    bad = (
+        (problem.previous < -1)
+        | (problem.previous >= problem.num_experts)
+        | (problem.previous != np.floor(problem.previous))
+    )
+    if bad.any():
+        layer, slot = np.argwhere(bad)[0].tolist()
+        raise InstanceError(
+            f"$.previous[{layer}][{slot}]",
+            problem.previous[layer, slot].item(),
+            f"must be an expert 0 to {problem.num_experts - 1}, or -1 for an empty slot",
+            "correct the entry",
+        )
+    _set(problem, "previous", problem.previous.astype(np.int64))
+
+
+def _require_one_each(value: int | tuple[int, ...], devices: int, path: str) -> None:
+    if isinstance(value, tuple) and len(value) != devices:
+        raise InstanceError(
+            path,
+            list(value),
+            f"must be one number or {devices}, one for each device of the cluster",
+            f"it has {len(value)}: complete it",
+        )
+
+
+def _require_index(value: int, count: int, path: str, of: str) -> None:
+    if value >= count:
+        raise InstanceError(
+            path, value, f"must be 0 to {count - 1}: there are {count} {of}", "correct the index"
+        )
+
+
+def _require_given(problem: PlacementProblem, name: str, needed_by: str) -> None:
+    if getattr(problem, name) is None:
+        raise InstanceError(
+            f"$.{name}", None, f"must be given with {needed_by}", f"add it, or drop {needed_by}"
+        )
+
+
+def _require_together(problem: PlacementProblem, name: str, needed: bool, by: str) -> None:
+    value = getattr(problem, name)
+    if needed and value is None:
+        raise InstanceError(f"$.{name}", None, f"must be given with {by}", "add it")
+    if not needed and value is not None:
+        raise InstanceError(
+            f"$.{name}", value, f"must be left out without {by}", "remove it: nothing would read it"
+        )
+
+
+def _pin_error(i: int, pin: Pair, why: str) -> InstanceError:
+    return InstanceError(
+        f"$.pinned[{i}]",
+        f"expert {pin.expert} on device {pin.device}",
+        f"must be possible, but {why}",
+        "remove one of the two",
+    )
+
+
+def _slots_impossible(problem: PlacementProblem) -> list[Violation]:
+    slots = int(problem.slots()[problem.live()].sum())
+    experts, fewest = problem.num_experts, problem.min_copies_per_expert
+    found = []
+    if slots < experts * fewest:
+        found.append(
+            Violation(
+                constraint="C2",
+                path="$.slots_per_device",
+                message=f"{slots} live slots must hold {experts} experts x {fewest} copies;"
+                f" add {experts * fewest - slots} slots or devices",
+                amount=float(experts * fewest - slots),
+            )
+        )
+    most = problem.copies_limit()
+    if most < fewest:
+        found.append(
+            Violation(
+                constraint="C4" if not problem.distinct_nodes else "C9",
+                path="$.min_copies_per_expert",
+                message=f"each expert needs {fewest} copies but C3, C4 and C9 allow {most};"
+                " lower min_copies_per_expert or allow more",
+                amount=float(fewest - most),
+            )
+        )
+    if slots > experts * most and not problem.allow_empty_slots:
+        found.append(
+            Violation(
+                constraint="C2",
+                path="$.allow_empty_slots",
+                message=f"{slots} slots cannot all be filled by {experts} experts x {most} copies;"
+                " set allow_empty_slots or allow more copies",
+                amount=float(slots - experts * most),
+            )
+        )
+    return found
+
+
+def _pairs_impossible(problem: PlacementProblem) -> list[Violation]:
+    homeless = problem.allowed().sum(axis=2) == 0
+    found = [
+        Violation(
+            constraint="C7",
+            path="$.forbidden",
+            message=f"expert {expert} of layer {layer} must have a live device that is not"
+            " forbidden; allow one",
+            amount=1.0,
+        )
+        for layer, expert in np.argwhere(homeless)[:1].tolist()
+    ]
+    pins = problem.pair_mask(problem.pinned).sum(axis=1)
+    over = pins - problem.slots()
+    if problem.pinned and over.max() > 0:
+        layer, device = np.unravel_index(int(np.argmax(over)), over.shape)
+        found.append(
+            Violation(
+                constraint="C6",
+                path="$.pinned",
+                message=f"{pins[layer, device]} experts are pinned to device {device} in layer"
+                f" {layer}, which has {problem.slots()[device]} slots; unpin some",
+                amount=float(over.max()),
+            )
+        )
+    return found
+
+
+def _memory_impossible(problem: PlacementProblem) -> list[Violation]:
+    if problem.expert_bytes is None:
+        return []
+    needed = float(problem.bytes_of_experts().sum()) * problem.min_copies_per_expert
+    if not problem.allow_empty_slots:
+        # Every live slot holds something, at least the smallest expert of its layer.
+        live_slots = problem.slots()[problem.live()].sum()
+        spare = max(0, int(live_slots) - problem.num_experts * problem.min_copies_per_expert)
+        needed += spare * float(problem.bytes_of_experts().min(axis=1).sum())
+    available = float(problem.memory_budget_bytes()[problem.live()].sum())
+    if needed <= available:
+        return []
+    path = "$.cluster" if problem.expert_memory_bytes is None else "$.expert_memory_bytes"
+    message = (
+        f"the devices' {available:.4g} bytes must hold {needed:.4g} bytes of experts;"
+        " add memory or devices, or use fewer slots"
+    )
+    return [Violation(constraint="C5", path=path, message=message, amount=needed - available)]
+
+
+def _nodes_impossible(problem: PlacementProblem) -> list[Violation]:
+    if problem.group_rule != "one_node":
+        return []
+    slots = np.where(problem.live(), problem.slots(), 0)
+    node_slots = np.bincount(problem.cluster.device_node(), weights=slots).astype(int)
+    size = problem.num_experts // problem.groups * problem.min_copies_per_expert
+    room = int((node_slots // size).sum())
+    if room >= problem.groups:
+        return []
+    return [
+        Violation(
+            constraint="C10",
+            path="$.group_rule",
+            message=f"{problem.groups} groups of {size} slots must each fit on one node, but the"
+            f" nodes have room for {room}; add slots or free the groups",
+            amount=float(problem.groups - room),
+        )
+    ]
