@@ -1,4 +1,4 @@
-"""Compiling kernels: one decorator, a cache on disk, and a line that says why a first run is slow."""
+"""Compiling kernels: one decorator, a cache on disk, a line that says why a first run is slow."""
 
 from __future__ import annotations
 

@@ -80,8 +80,9 @@ def _checked(
 ) -> Result[Any]:
     """Re-validate and re-evaluate what the method returned: its word is not enough."""
     if outcome.plan is None:
-        status = Status.INFEASIBLE if outcome.infeasible else Status.NO_PLAN_FOUND
-        return _result(context, method, outcome, status)
+        if outcome.infeasible:
+            return _result(context, method, outcome, Status.INFEASIBLE)
+        return _result(context, method, outcome, Status.NO_PLAN_FOUND, bound=outcome.bound)
     broken = wing.violations(problem, outcome.plan)
     if broken:
         raise InternalError(f"method {method.name} returned an invalid plan: {broken[0]}")

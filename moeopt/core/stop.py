@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from moeopt.core.progress import Progress, ProgressEvent
 from moeopt.core.result import relative_gap
@@ -55,6 +55,12 @@ class Context:
         """Tell whether the incumbent meets the target gap."""
         gap = relative_gap(objective, bound)
         return gap is not None and gap <= self.gap
+
+    def part(self, share: float) -> Context:
+        """Return the same context with `share` of its time limit, counted from its start."""
+        if self.time_limit_s is None:
+            return self
+        return replace(self, time_limit_s=share * self.time_limit_s)
 
     def report(self, objective: float | None, bound: float | None, note: str) -> None:
         """Send one progress event to the listener, if there is one."""

@@ -1,0 +1,106 @@
+"""``moeopt``: parse, run one command, turn every outcome into an exit code and a sentence.
+
+Exit codes: 0 done (a plan); 1 our fault, or a solver or an outside service that failed; 2 bad
+input or usage, an invalid plan included; 3 proven infeasible, or no plan found within the limits;
+130 interrupted; 141 nobody read the output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from moeopt.cli import bench, check, export, instances, schema, show, solve, version
+from moeopt.core.errors import AdapterError, BackendError, InstanceError
+
+DONE, OUR_FAULT, BAD_INPUT, NO_PLAN = 0, 1, 2, 3
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+_COMMANDS = (solve, check, show, export, schema, instances, bench)
+
+_EPILOG = """\
+exit codes: 0 done, 1 internal error or failed solver, 2 bad input, 3 no plan exists or none found
+example: moeopt solve @placement/deepseek-v2-lite-intent -o plan.json"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing is raised."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot print is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with _logging_to_stderr():
+        return _guarded(args)
+
+
+def _guarded(args: argparse.Namespace) -> int:
+    """Run the command; every failure becomes one line on standard error."""
+    try:
+        code = int(args.run(args))
+        sys.stdout.flush()
+    except InstanceError as error:
+        return _fail(str(error), BAD_INPUT)
+    except (BackendError, AdapterError) as error:
+        return _fail(str(error), OUR_FAULT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whatever is still buffered has no reader: keep the interpreter from flushing it.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("MOEOPT_TRACEBACK") == "1":
+            import traceback
+
+            traceback.print_exc()
+        said = " ".join(str(error).split())
+        return _fail(
+            f"internal error: {type(error).__name__}: {said}; please report it"
+            " (MOEOPT_TRACEBACK=1 shows where)",
+            OUR_FAULT,
+        )
+    return code
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"moeopt: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="moeopt",
+        description="Place and schedule Mixture-of-Experts models, with proofs of quality.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action=version.ShowVersions, help="versions of moeopt and of what it uses"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+@contextlib.contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    """Show what the library logs, for as long as the command runs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("moeopt: %(message)s"))
+    logger = logging.getLogger("moeopt")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
