@@ -436,7 +436,7 @@ def solve_block(load, start, slow, least, most, per_device, table, target, budge
     device_load = np.empty(devices)
     slots = start[devices]
     best = np.inf
-    best_table = np.empty_like(table)
+    best_table = np.full_like(table, -1)
     capped = min(most, devices)
     started = 0
     for attempt in range(2):
@@ -446,7 +446,8 @@ def solve_block(load, start, slow, least, most, per_device, table, target, budge
         used = replicate(load, slots, least, np.full(experts, limit), counts)
         started = counts.max()
         fits = pack(load, counts, start, slow, per_device, table, copies, device_load)
-        if not fits or used > slots:
+        # The second start must not leave slots empty that the first one fills.
+        if not fits or used > slots or (attempt == 1 and used < slots):
             continue
         value = device_load[hottest(device_load, slow)] * slow[hottest(device_load, slow)]
         if value > target and budget[0] > 0:
@@ -593,12 +594,22 @@ def improve_layers(
 
 
 @kernel
-def partition_groups(load, groups, node_slots, node_slow, least, most, node_of_group, lower):
+def partition_groups(
+    load, groups, node_slots, node_slow, least, most, may_empty, node_of_group, lower
+):
     """Spread groups over nodes so that the largest block bound is least (exact, by subsets).
 
     ``lower[layer]`` is that bound: no hierarchical plan of the layer can be below it. Unequal
-    numbers of groups a node are allowed as far as the slots go. Time and memory grow as
-    ``2 ** groups``. ``node_slow`` is one over the speed of each device of each node.
+    numbers of groups a node are allowed as far as the slots can hold them and, unless slots may
+    stay empty, be filled by them. Where no spread fits, the bound is 0 and the spread is left as
+    it was. Time and memory grow as ``2 ** groups``.
+
+    Parameters
+    ----------
+    node_slow
+        ``(nodes, devices of a node)``: one over the speed of each device.
+    most
+        ``(nodes,)``: most copies of an expert on each node.
     """
     layers, experts = load.shape
     nodes = len(node_slots)
@@ -618,7 +629,9 @@ def partition_groups(load, groups, node_slots, node_slow, least, most, node_of_g
                 members = 0
                 for k in range(groups):
                     members += (mask >> k) & 1
-                if members * size * least > node_slots[n]:
+                fewest = 0 if may_empty else node_slots[n]
+                most_held = members * size * most[n]
+                if members * size * least > node_slots[n] or most_held < fewest:
                     bound[n, mask] = np.inf
                     continue
                 chosen = np.empty(members * size)
@@ -630,7 +643,7 @@ def partition_groups(load, groups, node_slots, node_slow, least, most, node_of_g
                 bound[n, mask] = 0.0
                 if members > 0:
                     bound[n, mask] = block_bound(
-                        chosen, node_slots[n], node_slow[n], least, min(most, node_slots[n])
+                        chosen, node_slots[n], node_slow[n], least, most[n]
                     )
         best[0, :] = np.inf
         best[0, 0] = 0.0
@@ -647,6 +660,9 @@ def partition_groups(load, groups, node_slots, node_slow, least, most, node_of_g
                         break
                     sub = (sub - 1) & mask
         lower[layer] = best[nodes, masks - 1]
+        if lower[layer] == np.inf:
+            lower[layer] = 0.0
+            continue
         mask = masks - 1
         for n in range(nodes, 0, -1):
             for k in range(groups):

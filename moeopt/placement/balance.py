@@ -43,6 +43,8 @@ class Blocks:
         One over the relative speed of each device.
     least, most, per_device
         Fewest and most copies of an expert, most on one device (0: any number).
+    may_empty
+        Whether slots may stay empty.
     """
 
     load: FloatArray
@@ -53,6 +55,7 @@ class Blocks:
     least: int = 1
     most: int = 1
     per_device: int = 0
+    may_empty: bool = False
 
     @property
     def num_slots(self) -> int:
@@ -128,6 +131,7 @@ def blocks_of(problem: PlacementProblem) -> Blocks:
         least=problem.min_copies_per_expert,
         most=int(slots.sum()) if limit is None else limit,
         per_device=problem.max_copies_per_device or 0,
+        may_empty=problem.allow_empty_slots,
     )
 
 
@@ -212,7 +216,8 @@ def best_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
         np.diff(blocks.slot_start[blocks.node_start]),
         blocks.slow.reshape(blocks.num_nodes, -1),
         blocks.least,
-        blocks.most,
+        _most_on_node(blocks),
+        blocks.may_empty,
         node_of_group,
         lower,
     )
@@ -231,6 +236,15 @@ def block_bounds(blocks: Blocks) -> FloatArray:
         most = min(most, blocks.per_device * len(blocks.slow))
     _kernels.bound_layers(blocks.load, blocks.num_slots, blocks.slow, blocks.least, most, lower)
     return lower
+
+
+def _most_on_node(blocks: Blocks) -> IntArray:
+    """Return the most copies of an expert that each node may hold."""
+    slots = np.diff(blocks.slot_start[blocks.node_start])
+    most = np.minimum(slots, blocks.most)
+    if blocks.per_device > 0:
+        most = np.minimum(most, blocks.per_device * np.diff(blocks.node_start))
+    return np.asarray(most, dtype=np.int64)
 
 
 def _eplb_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:

@@ -66,6 +66,7 @@ def _relaxed_blocks(problem: PlacementProblem, load: FloatArray) -> Blocks:
         least=1,
         most=max(1, problem.copies_limit()),
         per_device=problem.max_copies_per_device or 0,
+        may_empty=problem.allow_empty_slots,
     )
 
 

@@ -1,0 +1,74 @@
+"""Bounds: never above the optimum, and tight where theory says so."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from oracle import brute_force as optimum
+
+from moeopt import solve
+from moeopt.core.stop import Context
+from moeopt.describe.cluster import Cluster
+from moeopt.placement import PlacementProblem, layer_bounds
+from moeopt.placement.balance import AUTO_WORK, blocks_of, search
+from moeopt.placement.certify import certify
+from moeopt.testing.strategies import placement_problems
+
+
+@settings(max_examples=60, deadline=None)
+@given(placement_problems(max_experts=4, max_devices=3, max_layers=1, feasible=True))
+def test_no_bound_is_above_the_optimum(problem):
+    """The sum of the layers' bounds is at most the brute-force optimum."""
+    best = optimum(problem)
+    if best is None:
+        return
+    assert layer_bounds(problem).sum() <= best.objective * (1 + 1e-9) + 1e-9
+
+
+def test_fractional_replication_bound_is_the_mean():
+    """With slots for every expert everywhere the bound is the mean load, and it is reached."""
+    problem = PlacementProblem(
+        loads_tokens=np.array([[5.0, 3.0, 1.0]]), cluster=Cluster.uniform(3), slots_per_device=3
+    )
+    np.testing.assert_allclose(layer_bounds(problem), [3.0])
+    assert solve(problem).objective == pytest.approx(3.0)
+
+
+def test_pigeonhole_of_copies():
+    """Two copies at most leave half of the hot expert on one device."""
+    problem = PlacementProblem(
+        loads_tokens=np.array([[100.0, 1.0, 1.0, 1.0]]),
+        cluster=Cluster.uniform(4),
+        slots_per_device=2,
+        max_copies_per_expert=2,
+    )
+    np.testing.assert_allclose(layer_bounds(problem), [50.0])
+
+
+def test_activated_bound_counts_whole_experts():
+    """Five used experts on two devices: one device holds three."""
+    problem = PlacementProblem(
+        loads_tokens=np.array([[1.0, 2.0, 1.0, 1.0, 1.0, 0.0]]),
+        cluster=Cluster.uniform(2),
+        slots_per_device=3,
+        objective="activated",
+    )
+    np.testing.assert_allclose(layer_bounds(problem), [3.0])
+
+
+def test_certify_raises_the_bound_of_a_hot_node_to_its_optimum():
+    """A node whose mean cannot be reached gets the bound that its exact model proves."""
+    load = np.array([[60.0, 8.0, 7.0, 1.0] + [1.0] * 4])
+    problem = PlacementProblem(
+        loads_tokens=load,
+        cluster=Cluster.uniform(4, 2),
+        slots_per_device=3,
+        groups=2,
+        group_rule="one_node",
+    )
+    found = search(blocks_of(problem), AUTO_WORK, 0)
+    assert found.bound[0] == pytest.approx(38.0)
+    tight = certify(problem, found, Context())
+    whole = solve(problem, "exact")
+    assert whole.status == "optimal"
+    assert tight.bound[0] == pytest.approx(whole.objective, rel=1e-3)
+    assert tight.bound[0] > 38.0 + 0.1

@@ -1,0 +1,152 @@
+"""Search, enumeration and the portfolio: good plans, kept rules, honest answers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from oracle import brute_force as optimum
+
+from moeopt import solve
+from moeopt.describe.cluster import Cluster
+from moeopt.placement import PlacementProblem, evaluate, generate, place, violations
+from moeopt.placement.arrays import NoPlacementError
+from moeopt.placement.enumeration import is_enumerable
+from moeopt.testing.strategies import placement_problems
+
+#: Published optima of the Mixtral shape: mean imbalance over 32 layers.
+MIXTRAL = {"logn1": 1.0323, "zipf0.8": 1.0239, "zipf1.2": 1.0287, "dirich0.5": 1.0528}
+
+
+@pytest.mark.parametrize("load", MIXTRAL)
+def test_mixtral_is_solved_to_the_published_optimum(load):
+    """Enumeration proves the known optimum of 8 experts, 16 slots, 8 devices on all 32 layers."""
+    problem = PlacementProblem(
+        loads_tokens=generate.loads(load, 32, 8),
+        cluster=Cluster.uniform(8),
+        slots_per_device=2,
+        max_copies_per_device=None,
+    )
+    result = solve(problem, "exact")
+    assert result.status == "optimal"
+    assert round(float(evaluate(problem, result.plan).imbalance.mean()), 4) == MIXTRAL[load]
+
+
+@settings(max_examples=40, deadline=None)
+@given(placement_problems(max_experts=4, max_devices=3, max_layers=1, plain=True, feasible=True))
+def test_enumeration_equals_brute_force(problem):
+    """Where enumeration takes a problem, its answer is the brute-force optimum."""
+    assume(problem.split == "even")
+    best = optimum(problem)
+    result = solve(problem, "exact")
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(best.objective, rel=1e-6, abs=1e-9)
+    if is_enumerable(problem):
+        assert result.backend is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    placement_problems(max_experts=5, max_devices=3, max_layers=2, max_scenarios=3, feasible=True)
+)
+def test_search_keeps_every_rule(problem):
+    """Whatever the rules, a plan of the search is valid and no better than the bound."""
+    result = solve(problem, "search")
+    if result.plan is None:
+        return
+    assert violations(problem, result.plan) == []
+    assert result.objective >= result.bound - 1e-6 * abs(result.bound)
+
+
+@pytest.mark.parametrize("objective", ["mean_max", "worst_max", "cvar"])
+def test_search_beats_lpt_on_scenarios(objective):
+    """On scenario objectives, which LPT does not see, the search gains several per cent."""
+    loads = np.random.default_rng(3).lognormal(0, 1, (12, 2, 16))
+    extra = {"cvar_tail": 0.25} if objective == "cvar" else {}
+    greedy = place(loads, 4, 16, objective=objective, method="lpt", **extra)
+    found = place(loads, 4, 16, objective=objective, method="search", **extra)
+    assert found.objective < 0.97 * greedy.objective
+
+
+def test_search_never_loses_a_warm_start():
+    """The plan handed in comes back, or a better one."""
+    problem = generate.workload("qwen3-144-16", "zipf1.2")
+    first = solve(problem, "search")
+    again = solve(problem, "search", warm_start=first.plan, time_limit_s=2.0)
+    assert again.objective <= first.objective * (1 + 1e-12)
+
+
+def test_a_time_limit_is_used_and_kept():
+    """With a limit the search goes on until it is over, and says that time stopped it."""
+    problem = generate.workload("mixtral-16-8", "zipf1.2")
+    solve(problem, "search")
+    result = solve(problem, "search", time_limit_s=0.5)
+    assert result.limit == "time"
+    assert 0.4 < result.runtime_s < 1.2
+
+
+def test_progress_is_told():
+    """Every round reports elapsed time, objective and bound."""
+    events = []
+    problem = generate.workload("mixtral-16-8", "logn1")
+    solve(problem, "search", progress=events.append)
+    assert events
+    assert all(event.objective >= event.bound for event in events)
+
+
+def test_place_says_why_there_is_no_plan():
+    """Too few slots are an exception for arrays, with the constraint in its words."""
+    with pytest.raises(NoPlacementError, match="C2.*3 live slots must hold 4 experts"):
+        place(np.ones((1, 4)), 3, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**20), st.integers(-2, 3))
+def test_scaling_loads_scales_the_objective(seed, power):
+    """Loads times a power of two give the same plan and the scaled objective, bit for bit."""
+    loads = np.random.default_rng(seed).lognormal(0, 1, (2, 12))
+    one = place(loads, 3, 15)
+    other = place(loads * 2.0**power, 3, 15)
+    np.testing.assert_array_equal(one.physical_to_logical, other.physical_to_logical)
+    assert other.objective == one.objective * 2.0**power
+
+
+JIT_SCRIPT = """
+import numpy as np
+from moeopt.adapters.engines.eplb import rebalance_experts
+from moeopt.placement import place
+rng = np.random.default_rng(5)
+w = rng.lognormal(0, 1, (2, 8)).round(3)
+out = [rebalance_experts(w, 12, g, n, 4, method=m)[0].tolist()
+       for m in ("eplb", "fast", "auto") for g, n in ((1, 1), (2, 2))]
+s = rng.lognormal(0, 1, (3, 1, 6)).round(3)
+for kw in ({"objective": "mean_max"}, {"objective": "cvar", "cvar_tail": 0.5},
+           {"objective": "activated"}, {"distinct_nodes": True, "nodes": 3}):
+    from moeopt.placement import search
+    search.STEPS_PER_SLOT, search.ANNEAL_ROUNDS = 20, 2
+    out.append(place(s, 3, 9, method="search", **kw).physical_to_logical.tolist())
+out.append(place(w[:, :5], 4, 8, method="exact").physical_to_logical.tolist())
+print(out)
+"""
+
+
+def test_kernels_give_the_same_plans_with_the_jit_off():
+    """Interpreted and compiled, every kernel makes the same plans."""
+    import os
+
+    answers = []
+    for off in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": off}
+        done = subprocess.run(
+            [sys.executable, "-c", JIT_SCRIPT],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        answers.append(done.stdout)
+    assert answers[0] == answers[1]
+    assert answers[0].startswith("[[")
