@@ -319,11 +319,13 @@ def improve(
     piece = load / np.maximum(counts, 1)
     now = descend(piece, start, slow, per_device, table, copies, device_load, target, budget)
     best = now
+    pack_work = start[len(slow)] * len(slow)
+    if best <= target or budget[0] < pack_work:
+        return best
     best_table, best_copies, best_load = table.copy(), copies.copy(), device_load.copy()
     best_counts = counts.copy()
     now_table, now_copies, now_load = table.copy(), copies.copy(), device_load.copy()
     now_counts = counts.copy()
-    pack_work = start[len(slow)] * len(slow)
     while best > target and budget[0] > 0:
         perturb(
             load,
@@ -432,7 +434,7 @@ def solve_block(load, start, slow, least, most, per_device, table, target, budge
     experts = len(load)
     devices = len(slow)
     counts = np.empty(experts, dtype=np.int64)
-    copies = np.empty((experts, devices), dtype=np.int64)
+    copies = np.empty((experts, devices), dtype=np.int16)
     device_load = np.empty(devices)
     slots = start[devices]
     best = np.inf
@@ -571,7 +573,7 @@ def improve_layers(
     layers, experts = load.shape
     devices = len(slow)
     counts = np.empty(experts, dtype=np.int64)
-    copies = np.empty((experts, devices), dtype=np.int64)
+    copies = np.empty((experts, devices), dtype=np.int16)
     device_load = np.empty(devices)
     for layer in range(layers):
         count_table(load[layer], table[layer], slot_start, counts, copies, device_load)
@@ -683,7 +685,7 @@ def pack_groups(load, groups, nodes, node_of_group):
         counts = np.ones(groups, dtype=np.int64)
         start = np.arange(nodes + 1) * (groups // nodes)
         table = np.empty(groups, dtype=np.int64)
-        copies = np.empty((groups, nodes), dtype=np.int64)
+        copies = np.empty((groups, nodes), dtype=np.int16)
         node_load = np.empty(nodes)
         pack(heat, counts, start, np.ones(nodes), 0, table, copies, node_load)
         for n in range(nodes):

@@ -169,31 +169,16 @@ def relocate(
 
 
 @kernel
-def aggregate(device, slow, weight, kind, tail, largest, hot):
-    """Return the objective of ``device`` loads ``(scenarios, devices)``.
+def join(largest, weight, kind, tail):
+    """Join the largest loads of the scenarios: kind 0 their mean, 1 the maximum, 2 the tail mean.
 
-    ``largest[s]`` becomes the sum over terms of ``max_g device[s, g] * slow[t, g]`` and ``hot[s]``
-    the device of the first term's maximum; kind 0 is the mean over scenarios, 1 the maximum, 2
-    the mean of the worst `tail`.
+    Kind 2 is the mean of the worst `tail` of the scenarios by weight, the last counted in part.
     """
-    scenarios, devices = device.shape
-    for s in range(scenarios):
-        total = 0.0
-        for t in range(len(slow)):
-            top = -1.0
-            for g in range(devices):
-                value = device[s, g] * slow[t, g]
-                if value > top:
-                    top = value
-                    if t == 0:
-                        hot[s] = g
-            total += top
-        largest[s] = total
     if kind == 1:
         return largest.max()
     if kind == 0:
         mean = 0.0
-        for s in range(scenarios):
+        for s in range(len(largest)):
             mean += weight[s] * largest[s]
         return mean
     left = tail
@@ -205,6 +190,50 @@ def aggregate(device, slow, weight, kind, tail, largest, hot):
         if left <= 0.0:
             break
     return mean / (tail - max(left, 0.0))
+
+
+@kernel
+def survey(device, slow, largest, top, who):
+    """Find the three hottest devices of each scenario and term, and the sum of the hottest.
+
+    ``largest[s]`` becomes the sum over terms of ``max_g device[s, g] * slow[t, g]``; ``top`` and
+    ``who``, ``(terms, scenarios, 3)``, the three largest values and their devices (-1: none).
+    """
+    scenarios, devices = device.shape
+    for s in range(scenarios):
+        largest[s] = 0.0
+        for t in range(len(slow)):
+            for k in range(3):
+                top[t, s, k] = -1.0
+                who[t, s, k] = -1
+            for g in range(devices):
+                value = device[s, g] * slow[t, g]
+                if value <= top[t, s, 2]:
+                    continue
+                k = 2
+                while k > 0 and value > top[t, s, k - 1]:
+                    top[t, s, k] = top[t, s, k - 1]
+                    who[t, s, k] = who[t, s, k - 1]
+                    k -= 1
+                top[t, s, k] = value
+                who[t, s, k] = g
+            largest[s] += top[t, s, 0]
+
+
+@kernel
+def peek(device, slow, top, who, h, g, largest):
+    """Write to `largest` what `survey` would after devices `h` and `g` alone have changed."""
+    for s in range(len(device)):
+        total = 0.0
+        for t in range(len(slow)):
+            value = max(device[s, h] * slow[t, h], device[s, g] * slow[t, g])
+            for k in range(3):
+                # With two devices changed one of the three hottest has not.
+                if who[t, s, k] != h and who[t, s, k] != g:
+                    value = max(value, top[t, s, k])
+                    break
+            total += value
+        largest[s] = total
 
 
 @kernel
@@ -359,8 +388,11 @@ def anneal(
     for s in range(scenarios):
         mean += weight[s] * load[s]
     largest = np.empty(scenarios)
-    hot = np.zeros(scenarios, dtype=np.int64)
-    now = aggregate(device, slow, weight, kind, tail, largest, hot)
+    trial = np.empty(scenarios)
+    top = np.empty((len(slow), scenarios, 3))
+    who = np.empty((len(slow), scenarios, 3), dtype=np.int64)
+    survey(device, slow, largest, top, who)
+    now = join(largest, weight, kind, tail)
     if cross_price > 0.0:
         now += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
     priced = move_price > 0.0 or move_room < np.inf
@@ -374,7 +406,7 @@ def anneal(
         s = int(next_random(state) * scenarios)
         if kind != 0 and next_random(state) < 0.8:
             s = int(np.argmax(largest))
-        h = hot[s] if next_random(state) < 0.9 else int(next_random(state) * devices)
+        h = who[0, s, 0] if next_random(state) < 0.9 else int(next_random(state) * devices)
         width = slot_start[h + 1] - slot_start[h]
         if width == 0:
             continue
@@ -439,7 +471,11 @@ def anneal(
             if not fits:
                 continue
             exchange(i, h, j, g, load, divide, table, copies, counts, device)
-        value = aggregate(device, slow, weight, kind, tail, largest, hot)
+        if recount:
+            survey(device, slow, trial, top, who)
+        else:
+            peek(device, slow, top, who, h, g, trial)
+        value = join(trial, weight, kind, tail)
         if cross_price > 0.0:
             value += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
         if priced:
@@ -448,6 +484,7 @@ def anneal(
         chance = next_random(state)
         if value <= now or (temperature > 0.0 and chance < np.exp((now - value) / temperature)):
             now = value
+            survey(device, slow, largest, top, who)
             if recount:
                 if a >= 0:
                     used[g] -= size[a]
@@ -463,8 +500,8 @@ def anneal(
         else:
             if recount:
                 put(j, g, a, load, divide, table, copies, counts, device)
+                survey(device, slow, largest, top, who)
             else:
                 exchange(i, h, j, g, load, divide, table, copies, counts, device)
-            aggregate(device, slow, weight, kind, tail, largest, hot)
     table[:] = best_table
     return best

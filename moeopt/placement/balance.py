@@ -19,7 +19,7 @@ MOST_GROUPS_ENUMERATED = 8
 #: Work per slot that ``fast`` and ``auto`` spend, in pairs of slots looked at. With these the
 #: whole call takes a fraction of the time of the engines' own policies (`moeopt bench placement`).
 FAST_WORK = 60
-AUTO_WORK = 300
+AUTO_WORK = 500
 
 #: Within this relative distance of its bound a layer is not searched further.
 CLOSE = 5e-4

@@ -33,13 +33,15 @@ def total_bound(problem: PlacementProblem) -> float:
 def load_bound(problem: PlacementProblem, load: FloatArray) -> FloatArray:
     """Return a lower bound of the largest load over speed of each layer, for one scenario.
 
-    The largest of three:
+    The largest of four:
 
     * *fractional replication*: all tokens are served, so some device has at least the mean,
       ``sum_e w_e / sum_g v_g``, whatever the split;
     * *pigeonhole of copies*: an expert with c copies has a copy of at least ``w_e / c`` (for any
       split), which sits on a device of at most the largest speed. Given the slots and the most
       copies, EPLB's greedy counts make the largest ``w_e / c_e`` least: so it is a bound;
+    * *pigeonhole of devices* (`pigeonhole_bound`): of the largest experts that are not copied,
+      some device holds several;
     * *node level* (groups on one node): whichever groups a node takes, both bounds hold inside
       it; the best spread of groups over nodes, by enumeration of subsets, bounds all spreads.
 
@@ -48,7 +50,53 @@ def load_bound(problem: PlacementProblem, load: FloatArray) -> FloatArray:
     load
         ``(layers, experts)``.
     """
-    return block_bounds(_relaxed_blocks(problem, load))
+    blocks = _relaxed_blocks(problem, load)
+    fastest = float(blocks.slow.min())
+    pigeons = pigeonhole_bound(load, blocks.num_slots, len(blocks.slow)) * fastest
+    return np.maximum(block_bounds(blocks), pigeons)
+
+
+def pigeonhole_bound(load: FloatArray, slots: int, devices: int) -> FloatArray:
+    """Return a lower bound of the largest device load of each layer, in tokens.
+
+    With ``r = slots - experts`` spare slots at most r experts have more than one copy, so all but
+    r experts sit whole on one device; leaving the r largest out only weakens what follows. Of the
+    ``k * devices + 1`` largest of the rest some device holds ``k + 1``, and these weigh at least
+    as much as the ``k + 1`` smallest of them.
+
+    Parameters
+    ----------
+    load
+        ``(layers, experts)``.
+    slots, devices
+        Slots of all devices together, and the number of devices.
+    """
+    layers, experts = load.shape
+    spare = max(0, slots - experts)
+    whole = -np.sort(-load, axis=1)[:, spare:]
+    best = np.zeros(layers)
+    for k in range(1, (whole.shape[1] - 1) // devices + 1):
+        last = k * devices
+        best = np.maximum(best, whole[:, last - k : last + 1].sum(axis=1))
+    return best
+
+
+def lp_bound(problem: PlacementProblem, time_limit_s: float | None = None) -> float | None:
+    """Return the bound of the exact model without integrality, prices included.
+
+    Worth its time where pins, bans or memory force an imbalance that the cheap bounds, which see
+    none of them, cannot know of. ``None`` if the problem has no linear model or time ran out.
+    """
+    from moeopt.core.result import Status
+    from moeopt.mip import solve_model
+    from moeopt.placement.exact import build, refuses
+
+    if refuses(problem) is not None:
+        return None
+    answers = [solve_model(m.relaxed(), time_limit_s=time_limit_s) for m in build(problem)]
+    if any(answer.status is not Status.OPTIMAL for answer in answers):
+        return None
+    return float(sum(answer.bound or 0.0 for answer in answers))
 
 
 def _relaxed_blocks(problem: PlacementProblem, load: FloatArray) -> Blocks:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from moeopt.core.registry import register
 from moeopt.core.stop import Context
 from moeopt.core.wing import Capabilities, Method, Outcome, Wing
-from moeopt.placement import balance, exact, greedy
+from moeopt.placement import balance, greedy
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.enumeration import solve_exactly
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
@@ -16,6 +17,9 @@ from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.search import plain_outcome, search
 from moeopt.placement.summary import summarise
 from moeopt.placement.validate import impossible
+
+if TYPE_CHECKING:
+    from moeopt.mip import LinearModel
 
 Construction = Callable[[PlacementProblem], PlacementPlan | None]
 
@@ -50,6 +54,19 @@ def _bounded(problem: PlacementProblem, found: balance.Balanced) -> Outcome:
     return plain_outcome(
         problem, balance.Balanced(table=found.table, value=found.value, bound=bound)
     )
+
+
+def _not_linear(problem: PlacementProblem) -> str | None:
+    # Imported on use: the models bring scipy, which a fast solve does not need.
+    from moeopt.placement.exact import refuses
+
+    return refuses(problem)
+
+
+def _build(problem: PlacementProblem) -> list[LinearModel]:
+    from moeopt.placement.exact import build
+
+    return build(problem)
 
 
 def _not_plain(problem: PlacementProblem) -> str | None:
@@ -101,7 +118,7 @@ METHODS = (
         capabilities=Capabilities(
             exact=True, anytime=True, bounds=True, warm_start=True, complete=True
         ),
-        refuses=exact.refuses,
+        refuses=_not_linear,
     ),
     Method(
         name="eplb",
@@ -160,7 +177,7 @@ WING = register(
         evaluate=evaluate,
         impossible=impossible,
         methods={method.name: method for method in METHODS},
-        build=exact.build,
+        build=_build,
         summarise=summarise,
     )
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
-from moeopt.placement import balance, exact
+from moeopt.placement import balance
 from moeopt.placement.enumeration import is_enumerable, solve_exactly
 from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
@@ -31,25 +31,31 @@ def auto(
     """
     if warm_start is None and is_enumerable(problem):
         return solve_exactly(problem, context)
-    plain = warm_start is None and balance.is_plain(problem)
-    if plain and context.time_limit_s is None:
+    if is_tiny(problem):
+        return _prove(problem, context, warm_start)
+    if warm_start is None and context.time_limit_s is None and balance.is_plain(problem):
         blocks = balance.blocks_of(problem)
         found = plain_outcome(problem, balance.search(blocks, balance.AUTO_WORK, context.seed))
-        if found.plan is not None and not is_tiny(problem):
+        if found.plan is not None:
             return found
-    if not is_tiny(problem):
-        return search(problem, context, warm_start)
+    return search(problem, context, warm_start)
+
+
+def _prove(
+    problem: PlacementProblem, context: Context, warm_start: PlacementPlan | None
+) -> Outcome:
+    """Search, then let the exact model prove that plan or better it."""
+    from moeopt.placement.exact import refuses
+
     first = search(problem, context.part(0.3), warm_start)
-    if _proven(problem, first):
+    if _proven(problem, first) or refuses(problem) is not None:
         return first
-    started = first.plan if isinstance(first.plan, PlacementPlan) else None
-    if exact.refuses(problem) is not None:
-        return first
-    second = solve_exactly(problem, _limited(context), started)
-    bounds = [b for b in (first.bound, second.bound) if b is not None]
+    assert first.plan is None or isinstance(first.plan, PlacementPlan)
+    second = solve_exactly(problem, _limited(context), first.plan)
+    bound = max((b for b in (first.bound, second.bound) if b is not None), default=None)
     if second.plan is None and not second.infeasible:
-        return replace(first, bound=max(bounds, default=None), limit=second.limit)
-    return replace(second, bound=max(bounds, default=None))
+        return replace(first, bound=bound, limit=second.limit)
+    return replace(second, bound=bound)
 
 
 def is_tiny(problem: PlacementProblem) -> bool:

@@ -23,14 +23,14 @@ PLAIN_WORK = 20_000
 PLAIN_ROUNDS = 2
 
 #: Annealing steps per slot of a layer in each round, and how many rounds without a time limit.
-STEPS_PER_SLOT = 400
+STEPS_PER_SLOT = 600
 ANNEAL_ROUNDS = 4
 
 #: Share of the time that goes into the search where bounds can be tightened after it.
 SEARCH_SHARE = 0.3
 
 #: First temperature of each round, as a share of the objective.
-HEAT = 0.02
+HEAT = 0.005
 
 
 def search(
@@ -43,7 +43,9 @@ def search(
     (`moeopt.placement.certify`).
     """
     if warm_start is None and balance.is_plain(problem):
-        return _plain(problem, context)
+        found = _plain(problem, context)
+        if found.plan is not None:
+            return found
     return _anneal(problem, context, warm_start)
 
 

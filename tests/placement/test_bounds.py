@@ -8,8 +8,9 @@ from oracle import brute_force as optimum
 from moeopt import solve
 from moeopt.core.stop import Context
 from moeopt.describe.cluster import Cluster
-from moeopt.placement import PlacementProblem, layer_bounds
+from moeopt.placement import Pair, PlacementProblem, layer_bounds
 from moeopt.placement.balance import AUTO_WORK, blocks_of, search
+from moeopt.placement.bounds import lp_bound, pigeonhole_bound
 from moeopt.placement.certify import certify
 from moeopt.testing.strategies import placement_problems
 
@@ -42,6 +43,29 @@ def test_pigeonhole_of_copies():
         max_copies_per_expert=2,
     )
     np.testing.assert_allclose(layer_bounds(problem), [50.0])
+
+
+def test_pigeonhole_of_devices():
+    """Three equal experts on two devices: one device holds two, though the mean is 1.5."""
+    problem = PlacementProblem(
+        loads_tokens=np.ones((1, 3)),
+        cluster=Cluster.uniform(2),
+        slots_per_device=(2, 1),
+    )
+    np.testing.assert_allclose(layer_bounds(problem), [2.0])
+    assert pigeonhole_bound(np.array([[9.0, 3.0, 2.0, 2.0]]), 5, 2).tolist() == [4.0]
+
+
+def test_lp_bound_knows_of_pins():
+    """Two experts pinned to one device: the LP sees their sum, the cheap bounds only the mean."""
+    problem = PlacementProblem(
+        loads_tokens=np.array([[5.0, 4.0, 1.0, 1.0]]),
+        cluster=Cluster.uniform(2),
+        slots_per_device=2,
+        pinned=(Pair(expert=0, device=0), Pair(expert=1, device=0)),
+    )
+    assert layer_bounds(problem).sum() < 7
+    assert lp_bound(problem) == pytest.approx(9.0)
 
 
 def test_activated_bound_counts_whole_experts():

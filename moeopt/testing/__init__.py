@@ -1,0 +1,5 @@
+"""For test suites, ours and other projects': hypothesis strategies and a conformance kit.
+
+``moeopt.testing.strategies`` draws problems and their parts; ``moeopt.testing.conformance`` puts a
+method through every property that its capabilities promise. Neither is imported by moeopt itself.
+"""

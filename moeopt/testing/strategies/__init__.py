@@ -1,0 +1,47 @@
+"""Hypothesis strategies for every public description type, and for problems and plans.
+
+Examples
+--------
+>>> from hypothesis import given
+>>> from moeopt.testing.strategies import placement_problems
+>>> @given(placement_problems(objectives=("max_load",)))
+... def test_my_method(problem):
+...     assert problem.num_experts <= 6
+>>> test_my_method()
+"""
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "moeopt.testing.strategies needs hypothesis: pip install 'moeopt[test]'"
+    ) from error
+
+from moeopt.testing.strategies.loads import LOAD_KINDS, LoadKind, loads
+from moeopt.testing.strategies.machines import clusters, devices, models, nodes
+from moeopt.testing.strategies.placement import (
+    FEATURES,
+    OBJECTIVES,
+    SPLITS,
+    pairs,
+    placement_plans,
+    placement_problems,
+    timings,
+)
+
+__all__ = [
+    "FEATURES",
+    "LOAD_KINDS",
+    "OBJECTIVES",
+    "SPLITS",
+    "LoadKind",
+    "clusters",
+    "devices",
+    "loads",
+    "models",
+    "nodes",
+    "pairs",
+    "placement_plans",
+    "placement_problems",
+    "timings",
+]

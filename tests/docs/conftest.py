@@ -1,0 +1,34 @@
+"""A folder in which the documents' commands find what they name, and leave what they write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doc_blocks import ROOT
+
+from moeopt.cli.main import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a fresh working folder with the repository's instances in it."""
+    os.symlink(ROOT / "instances", tmp_path / "instances", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def moeopt_prints(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], list[str]]:
+    """Return a function that runs ``moeopt`` in this process and returns the printed lines."""
+
+    def run(arguments: list[str]) -> list[str]:
+        capsys.readouterr()
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        assert code == 0, f"moeopt {' '.join(arguments)} exits {code}: {err}"
+        return out.splitlines()
+
+    return run

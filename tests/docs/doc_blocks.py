@@ -1,0 +1,153 @@
+"""Reading the documents: their fenced blocks, their tables, and running what they show."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Every document whose code is run.
+PAGES = [
+    ROOT / "README.md",
+    *sorted(
+        path
+        for path in (ROOT / "docs").rglob("*.md")
+        if not {"_build", "generated"} & set(path.parts)
+    ),
+]
+
+#: A line that stands for any number of lines left out.
+ELISION = "…"
+
+_FENCE = re.compile(r"^```(\S.*)?$")
+_NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?%?")
+
+#: Numbers of a document may differ by this share, or this much, from those of a run: searches on
+#: another processor may round otherwise.
+_SHARE, _AMOUNT = 0.005, 0.1
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its kind, its text and the line after its fence."""
+
+    kind: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """A ``$`` line of a console block and the output shown below it."""
+
+    line: str
+    shown: list[str]
+
+    def parts(self) -> list[list[str]]:
+        """Return the words of each command joined by ``&&``."""
+        words = shlex.split(self.line, comments=True)
+        parts: list[list[str]] = [[]]
+        for word in words:
+            if word == "&&":
+                parts.append([])
+            else:
+                parts[-1].append(word)
+        return parts
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a document, in order."""
+    found, kind, start = [], None, 0
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        match = _FENCE.match(line)
+        if match is None:
+            continue
+        if kind is None:
+            kind, start = (match.group(1) or "").strip("{} "), number
+        else:
+            found.append(Block(kind, "\n".join(lines[start : number - 1]) + "\n", start + 1))
+            kind = None
+    assert kind is None, f"{page}: the fence of line {start} is not closed"
+    return found
+
+
+def commands(block: Block) -> list[Command]:
+    """Return the commands of a console block with what is shown below each."""
+    found: list[Command] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            found.append(Command(line[2:], []))
+        else:
+            found[-1].shown.append(line)
+    return found
+
+
+def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
+    """Run a block of Python, comparing the output where it is a session."""
+    if ">>>" not in block.text:
+        exec(compile(block.text, f"{page}:{block.line}", "exec"), namespace)
+        return
+    parser, said = doctest.DocTestParser(), []
+    test = parser.get_doctest(block.text, {}, page.name, str(page), block.line)
+    test.globs = namespace
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(test, out=said.append, clear_globs=False)
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+
+
+def assert_alike(shown: list[str], printed: list[str]) -> None:
+    """Compare the lines shown with those printed: words exactly, numbers nearly, no times."""
+    if not shown:
+        return
+    rest = list(printed)
+    left_out = False
+    for line in shown:
+        if line == ELISION:
+            left_out = True
+            continue
+        while left_out and rest and not _alike(line, rest[0]):
+            rest.pop(0)
+        assert rest, f"{line!r} was not printed"
+        assert _alike(line, rest[0]), f"shown {line!r}, printed {rest[0]!r}"
+        rest.pop(0)
+        left_out = False
+    assert left_out or not rest, f"printed but not shown: {rest[0]!r}"
+
+
+def _alike(shown: str, printed: str) -> bool:
+    if shown.startswith("time ") and printed.startswith("time "):
+        return True
+    one, other = shown.split(), printed.split()
+    return len(one) == len(other) and all(map(_word_alike, one, other))
+
+
+def _word_alike(one: str, other: str) -> bool:
+    if one == other or (set(one) == set(other) == {"─"}):
+        return True
+    if not (_NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)):
+        return False
+    if "." not in one and "." not in other and len(one) < 4:
+        return False  # counts, indices
+    a, b = (float(word.replace(",", "").rstrip("%")) for word in (one, other))
+    return abs(a - b) <= max(_AMOUNT, _SHARE * abs(a)) and ("." in one or abs(a - b) <= abs(a) / 50)
+
+
+def table_rows(page: Path, first: str) -> Iterator[list[str]]:
+    """Yield the cells of every row of the table whose first heading is `first`."""
+    inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("|"):
+            inside = False
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0].strip("`") == first:
+            inside = True
+        elif inside and not set(cells[0]) <= {"-", ":"}:
+            yield cells

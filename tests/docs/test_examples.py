@@ -1,0 +1,71 @@
+"""Every example runs, and prints what it is there to show."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from doc_blocks import ROOT
+
+import moeopt
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def _printed(name: str, folder: Path) -> str:
+    place = str(Path(moeopt.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=240,  # seconds when warm; the first run of all compiles
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_deepseek_v3(tmp_path: Path) -> None:
+    rows = re.findall(
+        r"^(before|after).* imbalance ([\d.]+).* gap ([\d.]+) %$",
+        _printed("placement_deepseek_v3.py", tmp_path),
+        re.MULTILINE,
+    )
+    (_, before, _), (_, after, gap), (_, grouped, _) = rows
+    assert float(before) == pytest.approx(2.5619)
+    assert 1.0 <= float(after) < 1.002
+    assert float(after) < float(grouped) < 1.08
+    assert float(gap) < 0.2
+
+
+def test_your_loads(tmp_path: Path) -> None:
+    out = _printed("placement_your_loads.py", tmp_path)
+    assert all(float(value) < 1.01 for value in re.findall(r"1\.\d+", out.splitlines()[0]))
+    assert "shapes: (4, 72) (4, 64, " in out
+
+
+def test_scenarios(tmp_path: Path) -> None:
+    out = _printed("placement_scenarios.py", tmp_path)
+    held_out = {
+        name: float(v) for name, v in re.findall(r"^(\w+) .* held out ([\d.]+)$", out, re.M)
+    }
+    assert held_out["search"] < held_out["lpt"] < held_out["contiguous"]
+
+
+def test_your_method(tmp_path: Path) -> None:
+    out = _printed("testing_your_method.py", tmp_path)
+    assert "busiest_first passed" in out
+    assert "boastful breaks 'bound'" in out
+
+
+def test_every_example_has_a_test() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert EXAMPLES
+    assert all(f'"{path.name}"' in text for path in EXAMPLES)

@@ -1,0 +1,132 @@
+"""Nothing is missing from the docs, and nothing stands there that does not exist."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from doc_blocks import PAGES, ROOT, table_rows
+
+from moeopt.adapters.engines.eplb import Effort
+from moeopt.mip.backends import available_backends
+from moeopt.placement.methods import METHODS
+from moeopt.placement.problem import GroupRule, Objective, PlacementProblem, Split
+from moeopt.testing.conformance import PROPERTIES
+
+PLACEMENT = ROOT / "docs" / "problems" / "placement.md"
+NAMES = {method.name for method in METHODS}
+
+
+def _first_cells(page: Any, heading: str) -> list[str]:
+    return [row[0].strip("`") for row in table_rows(page, heading)]
+
+
+def test_table_of_fields_is_the_problem() -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(PlacementProblem)}
+    rows = {row[0].strip("`"): row for row in table_rows(PLACEMENT, "field")}
+    assert rows.keys() == fields.keys()
+    for name, field in fields.items():
+        default = rows[name][2]
+        if field.default is msgspec.NODEFAULT:
+            assert default == "required", name
+        else:
+            assert default.strip("`").replace('"', "'") == repr(field.default), name
+
+
+def test_table_of_methods_is_the_registry() -> None:
+    assert _first_cells(PLACEMENT, "method") == [method.name for method in METHODS]
+
+
+def test_table_of_objectives_is_the_type() -> None:
+    assert _first_cells(PLACEMENT, "objective") == list(get_args(Objective))
+
+
+def test_choices_are_named() -> None:
+    text = PLACEMENT.read_text(encoding="utf-8")
+    for choice in (*get_args(Split), *get_args(GroupRule)):
+        assert re.search(rf'`"?{choice}"?`', text), choice
+
+
+def test_every_method_that_is_named_exists() -> None:
+    efforts = set(get_args(Effort))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"--method[ =]([\w.-]+)", text)
+        named += re.findall(r"""\bmethod=["']([\w.-]+)["']""", text)
+        assert set(named) <= NAMES | efforts, page.name
+    engines = ROOT / "docs" / "engines.md"
+    assert {cell.split("`")[0].strip('"') for cell in _first_cells(engines, "method")} == efforts
+
+
+def test_backends_are_all_there() -> None:
+    named = set(_first_cells(ROOT / "docs" / "backends.md", "backend"))
+    own = {name for name in available_backends() if not name.startswith("pulp:")}
+    assert own <= named
+    assert named - own <= {"pulp:NAME", "highs", "cpsat", "scip", "scipy", "cbc"}
+
+
+def test_every_conformance_property_is_named() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert all(name in text for name in PROPERTIES)
+
+
+def _reference() -> dict[str, set[str]]:
+    """Return the names that the reference lists, by the module of its heading."""
+    sections: dict[str, set[str]] = {}
+    module = ""
+    for line in (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            module = line[3:]
+            sections[module] = set()
+        elif re.fullmatch(r"   [\w.]+", line):
+            sections[module].add(line.strip())
+    return sections
+
+
+@pytest.mark.parametrize(("module", "names"), _reference().items())
+def test_reference_names_exist(module: str, names: set[str]) -> None:
+    for name in names:
+        path, _, last = f"{module}.{name}".rpartition(".")
+        assert hasattr(importlib.import_module(path), last), name
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "moeopt",
+        "moeopt.io",
+        "moeopt.mip",
+        "moeopt.placement",
+        "moeopt.testing.conformance",
+        "moeopt.testing.strategies",
+    ],
+)
+def test_public_names_are_in_the_reference(module: str) -> None:
+    listed = set().union(*_reference().values())
+    package = importlib.import_module(module)
+    public = {name: getattr(package, name) for name in package.__all__}
+    missing = {
+        name
+        for name, value in public.items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and name not in listed
+    }
+    assert not missing
+
+
+def test_relative_links_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            found = page.parent / target
+            assert found.exists() or found.with_suffix(".md").exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_contents() -> None:
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^[\w/-]+$", text, re.MULTILINE))
+    docs = ROOT / "docs"
+    pages = {str(p.relative_to(docs).with_suffix("")) for p in PAGES if docs in p.parents}
+    assert pages - {"index"} == listed

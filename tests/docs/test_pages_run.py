@@ -1,0 +1,53 @@
+"""What README and docs show is what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doc_blocks import PAGES, ROOT, assert_alike, blocks, commands, run_python
+
+from moeopt.cli.main import main
+
+#: Programs that documents name beside moeopt; ``.ci/run`` runs those of the README.
+OTHERS = {"pip", "pytest", "python", "python3", "sphinx-build", "."}
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_page_runs(
+    page: Path, folder: Path, moeopt_prints: Callable[[list[str]], list[str]]
+) -> None:
+    """Python blocks run in order in one namespace, and commands print what is shown."""
+    namespace: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page):
+        if block.kind in ("python", "doctest"):
+            run_python(block, page, namespace)
+        for command in commands(block) if block.kind == "console" else ():
+            for program, *arguments in command.parts():
+                if program != "moeopt":
+                    assert program in OTHERS, f"{_name(page)}: what is {program}?"
+                elif arguments[0] == "bench":
+                    assert main([*arguments, "--help"]) == 0  # a minute: .ci/run does it
+                else:
+                    assert_alike(command.shown, moeopt_prints(arguments))
+
+
+def test_shown_output_is_compared() -> None:
+    printed = ["total  1.4408  0.070", "status  feasible", "time  1.2 s"]
+    assert_alike(["total  1.4409  0.071", "status  feasible", "time  0.9 s, busy"], printed)
+    assert_alike(["…", "status  feasible", "…"], printed)
+    assert_alike([], printed)
+    for wrong in (
+        ["total  1.5900  0.070", "…"],
+        ["total  1.4408", "…"],
+        ["status  optimal", "…"],
+        ["total  1.4408  0.070"],
+        ["…", "nothing of the kind"],
+    ):
+        with pytest.raises(AssertionError):
+            assert_alike(wrong, printed)

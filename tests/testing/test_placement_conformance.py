@@ -1,0 +1,71 @@
+"""Every method of the placement wing keeps what it promises, on problems drawn once for all.
+
+To see the smallest problem on which one fails::
+
+    from moeopt.testing.conformance import check_method
+    check_method("placement", "lpt", examples=200, properties=["bound"])
+"""
+
+import functools
+
+import hypothesis
+import pytest
+from hypothesis import given, settings
+
+from moeopt.core.registry import wing_named
+from moeopt.testing.conformance import Case, Report, conformance_cases, kit_for
+from moeopt.testing.conformance.properties import PROPERTIES
+from moeopt.testing.conformance.suite import run_property
+
+#: Drawn problems that a method accepts; methods that prove or search take longer for each.
+PROBLEMS = {"exact": 30, "auto": 20, "eplb": 12, "fast": 100, "search": 60}
+MOST = 25
+
+#: Problems without a plan, drawn for each method.
+INFEASIBLE = 8
+
+
+@functools.cache
+def drawn():
+    """Return problems that have a plan, the same in each run; simple ones come first."""
+    problems = []
+
+    @hypothesis.seed(2)
+    @settings(max_examples=400, database=None, deadline=None, derandomize=False)
+    @given(kit_for("placement").problems(True))
+    def collect(problem):
+        problems.append(problem)
+
+    collect()
+    return problems[::-1]
+
+
+@functools.cache
+def accepted(name):
+    """Return those that the method takes, the last drawn and most involved first."""
+    method = wing_named("placement").methods[name]
+    taken = [problem for problem in drawn() if method.refuses(problem) is None]
+    return taken[: PROBLEMS.get(name, MOST)]
+
+
+def cases():
+    """Return every property that each method promises."""
+    for name, method in wing_named("placement").methods.items():
+        for one in PROPERTIES.values():
+            if one.promised(method.capabilities):
+                yield pytest.param(name, one, id=f"{name}-{one.name}")
+
+
+@pytest.mark.parametrize(("name", "one"), cases())
+def test_method_keeps_its_promise(name, one):
+    case = Case.of("placement", name)
+    report = Report(name)
+    run_property(case, one, accepted(name), INFEASIBLE, report)
+    applied = report.checked[one.name] + (one.name == "deadline")
+    assert applied > 0, f"nothing was checked: {report}"
+
+
+def test_cases_for_other_suites():
+    names = [case.name for case in conformance_cases("placement", "lpt", examples=1)]
+    assert "lpt-valid_plan" in names
+    assert "lpt-optimum" not in names
