@@ -194,7 +194,7 @@ def _gap_figures(cases: Sequence[Case], certified: bool) -> list[Figure]:
         where = max(gaps, key=lambda case: gaps[case], default="no such shape")
         title = f"{name}: largest mean gap from 4.5 slots"
         if not certified:
-            title += " (cheap bounds only)"
+            title += ", uncertified"
         figures.append(Figure(title, gaps.get(where), target, ".3%", where))
     return figures
 

@@ -141,13 +141,13 @@ def _word_alike(one: str, other: str) -> bool:
 
 def table_rows(page: Path, first: str) -> Iterator[list[str]]:
     """Yield the cells of every row of the table whose first heading is `first`."""
-    inside = False
+    heading: str | None = None
     for line in page.read_text(encoding="utf-8").splitlines():
         if not line.startswith("|"):
-            inside = False
+            heading = None
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0].strip("`") == first:
-            inside = True
-        elif inside and not set(cells[0]) <= {"-", ":"}:
+        if heading is None:
+            heading = cells[0].strip("`")
+        elif heading == first and not set(cells[0]) <= {"-", ":"}:
             yield cells

@@ -13,6 +13,8 @@ from doc_blocks import PAGES, ROOT, table_rows
 
 from moeopt.adapters.engines.eplb import Effort
 from moeopt.mip.backends import available_backends
+from moeopt.placement.balance import MOST_GROUPS_ENUMERATED
+from moeopt.placement.enumeration import MOST_EXPERTS, MOST_SLOTS
 from moeopt.placement.methods import METHODS
 from moeopt.placement.problem import GroupRule, Objective, PlacementProblem, Split
 from moeopt.testing.conformance import PROPERTIES
@@ -130,3 +132,9 @@ def test_every_page_is_in_the_contents() -> None:
     docs = ROOT / "docs"
     pages = {str(p.relative_to(docs).with_suffix("")) for p in PAGES if docs in p.parents}
     assert pages - {"index"} == listed
+
+
+def test_limits_name_the_sizes_in_the_code() -> None:
+    text = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    assert f"up to {MOST_EXPERTS} experts and {MOST_SLOTS} slots" in text
+    assert f"up to {MOST_GROUPS_ENUMERATED} groups" in text
