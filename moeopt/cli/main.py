@@ -42,6 +42,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guarded(args)
 
 
+def run() -> int:
+    """Run as a program of its own: standard output belongs to us alone.
+
+    Some solvers write to file descriptor 1 behind Python's back, in the middle of our JSON; what
+    they say goes to standard error.
+    """
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(ours, "w", encoding=sys.stdout.encoding, buffering=1)
+    try:
+        return main()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+
+
 def _guarded(args: argparse.Namespace) -> int:
     """Run the command; every failure becomes one line on standard error."""
     try:

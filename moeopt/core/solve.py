@@ -7,7 +7,14 @@ from typing import Any
 from moeopt.core.errors import InstanceError, InternalError
 from moeopt.core.progress import Progress
 from moeopt.core.registry import method_named, wing_of
-from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Result, Status, relative_gap
+from moeopt.core.result import (
+    GAP_EPSILON,
+    OPTIMALITY_TOLERANCE,
+    Limit,
+    Result,
+    Status,
+    relative_gap,
+)
 from moeopt.core.stop import Context
 from moeopt.core.wing import Method, Outcome, Plan, Problem, Wing
 
@@ -88,7 +95,10 @@ def _checked(
         raise InternalError(f"method {method.name} returned an invalid plan: {broken[0]}")
     objective = wing.evaluate(problem, outcome.plan).objective
     bound = outcome.bound
-    if bound is not None and bound > objective + OPTIMALITY_TOLERANCE * max(1.0, abs(objective)):
+    if (
+        bound is not None
+        and bound > objective + OPTIMALITY_TOLERANCE * abs(objective) + GAP_EPSILON
+    ):
         raise InternalError(
             f"method {method.name} claims the bound {bound!r} above its own plan's {objective!r}"
         )

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import BackendError
+from moeopt.core.result import OPTIMALITY_TOLERANCE, Status
 from moeopt.mip.answer import MipAnswer
 from moeopt.mip.backends import backend_named, default_order
 from moeopt.mip.guard import solve_guarded
 from moeopt.mip.model import LinearModel
 
 _log = logging.getLogger(__name__)
+
+#: Backends that share a solver are no second opinion on each other.
+_ENGINE = {"highs": "highs", "scipy": "highs"}
+
+#: A second opinion gets this many times what the first took, and at least this many seconds.
+_CONFIRM_FACTOR = 2.0
+_CONFIRM_LEAST_S = 1.0
 
 
 def solve_model(
@@ -32,7 +41,8 @@ def solve_model(
     model
         What to minimise.
     backend
-        A name of `available_backends`, or ``"auto"``: `default_order`, one after another's failure.
+        A name of `available_backends`, or ``"auto"``: `default_order`, one after another's failure,
+        and a second opinion (`confirmed`) on what the first claims to have proven.
     time_limit_s
         Wall-clock seconds for everything; holds even if a solver does not stop.
     gap
@@ -59,14 +69,74 @@ def solve_model(
             if remaining_s == 0.0 and failures:
                 break
         try:
-            return solve_guarded(
+            answer = solve_guarded(
                 model, backend_named(name), time_limit_s=remaining_s, gap=gap, seed=seed,
                 threads=threads, warm_start=warm_start,
             )  # fmt: skip
         except BackendError as error:
             _log.info("%s", error)
             failures.append(error)
+            continue
+        if backend == "auto":
+            left_s = None
+            if time_limit_s is not None:
+                left_s = time_limit_s - (time.perf_counter() - started)
+            return confirmed(model, answer, name, left_s)
+        return answer
     if len(failures) == 1:
         raise failures[0]
     said = "; ".join(f"{error.backend}: {error.said}" for error in failures)
     raise BackendError("auto", said or "none is installed", "install ortools, or name a backend")
+
+
+def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | None) -> MipAnswer:
+    """Ask a second solver about a claim of optimality or infeasibility, for a comparable time.
+
+    HiGHS 1.12 to 1.15 prove some small models optimal at a point that is not (the model
+    ``highs-wrong-optimum`` among the tests): a point can be checked, a proof cannot. If the second
+    solver finds better, its answer stands; if it cannot tell in time, the claim is passed on.
+
+    Parameters
+    ----------
+    answer, name
+        What the first backend said, and its name.
+    left_s
+        Seconds left, or ``None`` for no limit.
+    """
+    proven = answer.status in (Status.OPTIMAL, Status.INFEASIBLE)
+    second = _second_opinion(model, name)
+    if not proven or second is None or not model.integrality.any():
+        return answer
+    limit_s = max(_CONFIRM_LEAST_S, _CONFIRM_FACTOR * answer.solve_s)
+    limit_s = limit_s if left_s is None else min(limit_s, left_s)
+    if limit_s <= 0:
+        return answer
+    try:
+        other = solve_guarded(
+            model, backend_named(second), time_limit_s=limit_s, warm_start=answer.x
+        )
+    except BackendError as error:
+        _log.info("no second opinion: %s", error)
+        return answer
+    if other.objective is not None and not _agree(answer.objective, other.objective):
+        _log.warning(
+            "%s calls %s optimal, but %s found %s: the better one is taken",
+            answer.backend, answer.objective, other.backend, other.objective,
+        )  # fmt: skip
+        return replace(other, solve_s=answer.solve_s + other.solve_s)
+    if other.status is not answer.status:
+        return answer
+    backend = f"{answer.backend}, confirmed by {other.backend}"
+    return replace(answer, backend=backend, solve_s=answer.solve_s + other.solve_s)
+
+
+def _second_opinion(model: LinearModel, name: str) -> str | None:
+    """Return a backend that takes the model and has another solver inside than `name`."""
+    engine = _ENGINE.get(name, name)
+    others = (o for o in default_order(model) if _ENGINE.get(o, o) != engine)
+    return next(others, None)
+
+
+def _agree(first: float | None, second: float) -> bool:
+    """Tell whether the first objective is no worse than the second, up to tolerance."""
+    return first is not None and first <= second + OPTIMALITY_TOLERANCE * max(1.0, abs(second))

@@ -535,13 +535,16 @@ def solve_layers(
             local = np.full(last - first, -1, dtype=np.int64)
             if len(ids) > 0:
                 budget = np.array([budget_per_slot * (last - first)])
+                limit = min(most, last - first)
+                if per_device > 0:
+                    limit = min(limit, per_device * (node_start[n + 1] - node_start[n]))
                 # The layer is as hot as its hottest node: the others need not be better.
                 reached = solve_block(
                     load[layer, ids],
                     start,
                     slow[node_start[n] : node_start[n + 1]],
                     least,
-                    min(most, last - first),
+                    limit,
                     per_device,
                     local,
                     max(target, top),

@@ -34,7 +34,7 @@ class Blocks:
     load
         ``(layers, experts)``.
     groups
-        Number of expert groups that must each stay on one node; 1 if they are free.
+        Number of expert groups that must each stay on one node; 0 if they are free.
     node_start
         First device of each node, and the number of devices.
     slot_start
@@ -121,15 +121,14 @@ def blocks_of(problem: PlacementProblem) -> Blocks:
     slots = problem.slots()[live]
     node = problem.cluster.device_node()[live]
     _, first = np.unique(node, return_index=True)
-    limit = problem.max_copies_per_expert
     return Blocks(
         load=np.ascontiguousarray(problem.mean_loads()),
-        groups=problem.groups if problem.group_rule == "one_node" else 1,
+        groups=problem.groups if problem.group_rule == "one_node" else 0,
         node_start=np.append(first, len(node)).astype(np.int64),
         slot_start=np.concatenate([[0], np.cumsum(slots)]).astype(np.int64),
         slow=1.0 / problem.cluster.relative_speed()[live],
         least=problem.min_copies_per_expert,
-        most=int(slots.sum()) if limit is None else limit,
+        most=problem.copies_limit(),
         per_device=problem.max_copies_per_device or 0,
         may_empty=problem.allow_empty_slots,
     )
@@ -141,17 +140,17 @@ def uniform_blocks(
     devices: int,
     *,
     nodes: int = 1,
-    groups: int = 1,
+    groups: int = 0,
     per_device: int = 0,
 ) -> Blocks:
-    """Return blocks of equal devices; `groups` > 1 asks for hierarchical placement."""
+    """Return blocks of equal devices; `groups` > 0 asks for hierarchical placement."""
     return Blocks(
         load=np.ascontiguousarray(load, dtype=np.float64),
         groups=groups,
         node_start=np.arange(nodes + 1) * (devices // nodes),
         slot_start=np.arange(devices + 1) * (slots // devices),
         slow=np.ones(devices),
-        most=slots,
+        most=min(slots, per_device * devices) if per_device > 0 else slots,
         per_device=per_device,
     )
 
@@ -184,7 +183,7 @@ def fast(blocks: Blocks) -> Balanced:
 
 def search(blocks: Blocks, work: int, seed: int) -> Balanced:
     """Spread groups optimally, then search replica counts and places; never worse than EPLB."""
-    if blocks.groups == 1:
+    if blocks.groups == 0:
         spread, lower = _eplb_spread(blocks)
         return _solve(blocks, spread, lower, work=work, seed=seed)
     spread, lower = best_spread(blocks)
@@ -226,7 +225,7 @@ def best_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
 
 def block_bounds(blocks: Blocks) -> FloatArray:
     """Return each layer's bound: mean load, largest piece, and the group rule where it is exact."""
-    if blocks.groups > 1:
+    if blocks.groups > 0:
         return best_spread(blocks)[1]
     from moeopt.placement import _kernels
 
@@ -252,7 +251,7 @@ def _eplb_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
     from moeopt.placement import _kernels
 
     layers, experts = blocks.load.shape
-    if blocks.groups == 1:
+    if blocks.groups == 0:
         return np.zeros((layers, experts), dtype=np.int64), block_bounds(blocks)
     node_of_group = np.zeros((layers, blocks.groups), dtype=np.int64)
     if blocks.groups % blocks.num_nodes == 0:
@@ -287,7 +286,7 @@ def _solve(
 ) -> Balanced:
     from moeopt.placement import _kernels
 
-    one_block = blocks.groups == 1
+    one_block = blocks.groups == 0
     ends = np.array([0, len(blocks.slow)]) if one_block else blocks.node_start
     table = np.empty((len(blocks.load), blocks.num_slots), dtype=np.int64)
     value = np.empty(len(blocks.load))

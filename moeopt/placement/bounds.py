@@ -107,7 +107,7 @@ def _relaxed_blocks(problem: PlacementProblem, load: FloatArray) -> Blocks:
     _, first = np.unique(node, return_index=True)
     return Blocks(
         load=np.ascontiguousarray(load),
-        groups=problem.groups if problem.group_rule == "one_node" else 1,
+        groups=problem.groups if problem.group_rule == "one_node" else 0,
         node_start=np.append(first, len(node)).astype(np.int64),
         slot_start=np.concatenate([[0], np.cumsum(slots)]).astype(np.int64),
         slow=1.0 / problem.cluster.relative_speed()[live],

@@ -52,7 +52,7 @@ def search(
 def _plain(problem: PlacementProblem, context: Context) -> Outcome:
     blocks = balance.blocks_of(problem)
     certifies = (
-        context.time_limit_s is not None and blocks.groups > 1 and bool(problem.live().all())
+        context.time_limit_s is not None and blocks.groups > 0 and bool(problem.live().all())
     )
     share = SEARCH_SHARE if certifies else 1.0
     best: balance.Balanced | None = None

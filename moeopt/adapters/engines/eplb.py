@@ -77,7 +77,7 @@ def rebalance_experts(
         num_replicas,
         num_gpus,
         nodes=num_nodes if hierarchical else 1,
-        groups=num_groups if hierarchical else 1,
+        groups=num_groups if hierarchical else 0,
         per_device=max_copies_per_gpu or 0,
     )
     if method == "eplb":

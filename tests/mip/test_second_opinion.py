@@ -1,0 +1,51 @@
+"""A proof cannot be checked, so a second solver is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from moeopt.core.result import Status
+from moeopt.mip import read_mps, solve_model
+from moeopt.mip.solve import confirmed
+
+WRONG = Path(__file__).parent / "models" / "highs-wrong-optimum.mps"
+
+
+def test_a_wrong_optimum_of_highs_is_not_passed_on() -> None:
+    """HiGHS proves 2457.6 on this model; the optimum is 2048."""
+    answer = solve_model(read_mps(WRONG))
+    assert answer.objective == pytest.approx(2048.0)
+    assert answer.status is Status.OPTIMAL
+
+
+def test_a_lie_is_found_out_whoever_tells_it() -> None:
+    """A claim of optimality at a worse point gives way to the better point."""
+    model = read_mps(WRONG)
+    honest = solve_model(model, "scip")
+    lie = replace(honest, objective=2457.6, bound=2457.6, x=None)
+    assert confirmed(model, lie, "highs", None).objective == pytest.approx(2048.0)
+
+
+def test_a_false_infeasible_is_found_out() -> None:
+    """A claim that no point exists gives way to a point."""
+    model = read_mps(WRONG)
+    honest = solve_model(model, "scip")
+    lie = replace(honest, status=Status.INFEASIBLE, objective=None, bound=None, x=None)
+    assert confirmed(model, lie, "highs", None).objective == pytest.approx(2048.0)
+
+
+def test_agreement_is_told() -> None:
+    """A confirmed answer names both solvers."""
+    model = read_mps(WRONG)
+    answer = confirmed(model, solve_model(model, "scip"), "scip", None)
+    assert "scip" in answer.backend
+
+
+def test_without_time_the_claim_is_passed_on() -> None:
+    """A second opinion never overruns the deadline."""
+    model = read_mps(WRONG)
+    honest = solve_model(model, "scip")
+    assert confirmed(model, honest, "highs", 0.0) is honest
