@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.placement.plan import device_sums
+from moeopt.placement.split import slot_loads
 
 
 def device_loads(table: IntArray, loads: FloatArray, devices: int) -> FloatArray:
@@ -13,7 +15,7 @@ def device_loads(table: IntArray, loads: FloatArray, devices: int) -> FloatArray
     Parameters
     ----------
     table
-        Expert in each slot, shape ``(layers, slots)``, as many slots on every device.
+        Expert in each slot, shape ``(layers, slots)``, as many slots on every device; -1 for an empty one.
     loads
         Shape ``(..., layers, experts)``.
     devices
@@ -25,13 +27,13 @@ def device_loads(table: IntArray, loads: FloatArray, devices: int) -> FloatArray
         If an expert has no slot: the loads would not add up.
     """
     layers, experts = loads.shape[-2:]
-    row = np.arange(layers)[:, None]
-    flat = (row * experts + table).ravel()
-    copies = np.bincount(flat, minlength=layers * experts).reshape(layers, experts)
-    if (copies == 0).any():
+    held = np.zeros((layers, experts + 1), dtype=np.bool_)
+    held[np.arange(layers)[:, None], table] = True  # an empty slot, -1, is the column too many
+    if not held[:, :-1].all():
         raise ValueError("an expert has no slot")
-    each = (loads / copies)[..., row, table]
-    return np.asarray(each.reshape(*loads.shape[:-1], devices, -1).sum(axis=-1))
+    per_slot = slot_loads(table, loads.reshape(-1, layers, experts))
+    sums = device_sums(per_slot, np.full(devices, table.shape[1] // devices))
+    return sums.reshape(*loads.shape[:-1], devices)
 
 
 def imbalance(device: FloatArray) -> FloatArray:

@@ -112,7 +112,6 @@ _SOURCES = (
 #: vLLM's order of a migration's transfers, for comparisons in the transfers wing.
 _SCHEDULER = ("vllm", "vllm/distributed/eplb", "migration_scheduler")
 
-
 #: Of a wheel's files: the policies, and a folder whose name tells the version.
 _WANTED = re.compile(r"(vllm/distributed|sglang/srt)/eplb/.*\.py|[^/]*\.dist-info/METADATA")
 
@@ -178,10 +177,7 @@ def _unzip(wheel: Path, to: Path) -> Path:
     """Unpack the policies and the wheel's name; a wheel of several 100 MB has few of them."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            wanted = re.compile(
-                r"(vllm/distributed/eplb|sglang/srt/eplb)/.*\.py|.*\.dist-info/METADATA"
-            )
-            archive.extractall(to, [n for n in archive.namelist() if wanted.fullmatch(n)])
+            archive.extractall(to, [n for n in archive.namelist() if _WANTED.fullmatch(n)])
     except (OSError, zipfile.BadZipFile) as error:
         raise InstanceError(
             "--peers", str(wheel), f"must be a wheel ({error})", "fetch it again"

@@ -5,13 +5,14 @@ This is what engines ask every few minutes, so nothing here loops over layers in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import memory_can_bind
 
 #: Groups up to which the best spread over nodes is found by looking at all subsets.
 MOST_GROUPS_ENUMERATED = 8
@@ -95,7 +96,7 @@ class Balanced:
 def is_plain(problem: PlacementProblem) -> bool:
     """Tell whether the fast path covers every rule of the problem."""
     return (
-        problem.objective == "max_load"
+        sees_one_load(problem)
         and problem.split == "even"
         and not problem.pinned
         and not problem.forbidden
@@ -107,12 +108,14 @@ def is_plain(problem: PlacementProblem) -> bool:
     )
 
 
-def memory_can_bind(problem: PlacementProblem) -> bool:
-    """Tell whether some filling of a device's slots would exceed its memory (C5)."""
-    if problem.expert_bytes is None:
-        return False
-    most = float(problem.bytes_of_experts().max(axis=1).sum())
-    return bool((problem.slots() * most > problem.memory_budget_bytes()).any())
+def sees_one_load(problem: PlacementProblem) -> bool:
+    """Tell whether the objective is the largest device load of one scenario.
+
+    With one scenario its mean, its maximum and its tail mean are all that scenario's largest load.
+    """
+    if problem.objective in ("mean_max", "worst_max", "cvar"):
+        return problem.num_scenarios == 1
+    return problem.objective == "max_load"
 
 
 def blocks_of(problem: PlacementProblem) -> Blocks:
@@ -175,6 +178,12 @@ def eplb(blocks: Blocks) -> Balanced:
     return _solve(blocks, spread, lower, work=0, seed=0)
 
 
+def hierarchical(blocks: Blocks) -> Balanced:
+    """Spread groups optimally over nodes, then EPLB's replicas and LPT on each; no search."""
+    spread, lower = best_spread(blocks)
+    return _solve(blocks, spread, lower, work=0, seed=0)
+
+
 def fast(blocks: Blocks) -> Balanced:
     """Place as EPLB does, then descend by swaps for a bounded time; never worse than EPLB."""
     spread, lower = _eplb_spread(blocks)
@@ -196,20 +205,40 @@ def search(blocks: Blocks, work: int, seed: int) -> Balanced:
     return found
 
 
+def search_timed(blocks: Blocks, work: int, seed: int) -> tuple[Balanced, list[float]]:
+    """Return what `search` finds, layer by layer, and the seconds of each layer."""
+    found, seconds = [], []
+    for layer in range(len(blocks.load)):
+        started = time.perf_counter()
+        one = replace(blocks, load=blocks.load[layer : layer + 1])
+        found.append(search(one, work, seed + layer))
+        seconds.append(time.perf_counter() - started)
+    return joined(found), seconds
+
+
+def joined(layers: list[Balanced]) -> Balanced:
+    """Put layers that were planned apart together."""
+    return Balanced(
+        table=np.concatenate([layer.table for layer in layers]),
+        value=np.concatenate([layer.value for layer in layers]),
+        bound=np.concatenate([layer.bound for layer in layers]),
+    )
+
+
 def best_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
     """Return the node of each expert and each layer's hierarchical bound.
 
     Exact for up to `MOST_GROUPS_ENUMERATED` groups on equally large nodes, else EPLB's LPT with
     the bound of one block.
     """
-    from moeopt.placement import _kernels
+    from moeopt.placement import _kernels_layers
 
     layers, experts = blocks.load.shape
     if blocks.groups > MOST_GROUPS_ENUMERATED or not blocks.even_nodes():
         return _eplb_spread(blocks)
     node_of_group = np.zeros((layers, blocks.groups), dtype=np.int64)
     lower = np.empty(layers)
-    _kernels.partition_groups(
+    _kernels_layers.partition_groups(
         blocks.load,
         blocks.groups,
         np.diff(blocks.slot_start[blocks.node_start]),
@@ -227,13 +256,15 @@ def block_bounds(blocks: Blocks) -> FloatArray:
     """Return each layer's bound: mean load, largest piece, and the group rule where it is exact."""
     if blocks.groups > 0:
         return best_spread(blocks)[1]
-    from moeopt.placement import _kernels
+    from moeopt.placement import _kernels_layers
 
     lower = np.empty(len(blocks.load))
     most = min(blocks.most, blocks.num_slots)
     if blocks.per_device > 0:
         most = min(most, blocks.per_device * len(blocks.slow))
-    _kernels.bound_layers(blocks.load, blocks.num_slots, blocks.slow, blocks.least, most, lower)
+    _kernels_layers.bound_layers(
+        blocks.load, blocks.num_slots, blocks.slow, blocks.least, most, lower
+    )
     return lower
 
 
@@ -248,17 +279,18 @@ def _most_on_node(blocks: Blocks) -> IntArray:
 
 def _eplb_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
     """Return EPLB's node of each expert, and the bound of the cluster as one block."""
-    from moeopt.placement import _kernels
+    from moeopt.placement import _kernels_layers
 
     layers, experts = blocks.load.shape
     if blocks.groups == 0:
         return np.zeros((layers, experts), dtype=np.int64), block_bounds(blocks)
     node_of_group = np.zeros((layers, blocks.groups), dtype=np.int64)
     if blocks.groups % blocks.num_nodes == 0:
-        _kernels.pack_groups(blocks.load, blocks.groups, blocks.num_nodes, node_of_group)
+        _kernels_layers.pack_groups(blocks.load, blocks.groups, blocks.num_nodes, node_of_group)
     else:
         _pack_unevenly(blocks, node_of_group)
-    lower = np.zeros(layers)
+    # Without the exact spread the bound is that of one block, which ignores the groups.
+    lower = block_bounds(replace(blocks, groups=0))
     return np.repeat(node_of_group, experts // blocks.groups, axis=1), lower
 
 
@@ -284,13 +316,13 @@ def _pack_unevenly(blocks: Blocks, node_of_group: IntArray) -> None:
 def _solve(
     blocks: Blocks, spread: IntArray, lower: FloatArray, *, work: int, seed: int
 ) -> Balanced:
-    from moeopt.placement import _kernels
+    from moeopt.placement import _kernels_layers
 
     one_block = blocks.groups == 0
     ends = np.array([0, len(blocks.slow)]) if one_block else blocks.node_start
     table = np.empty((len(blocks.load), blocks.num_slots), dtype=np.int64)
     value = np.empty(len(blocks.load))
-    _kernels.solve_layers(
+    _kernels_layers.solve_layers(
         blocks.load,
         ends,
         blocks.slot_start,
@@ -299,6 +331,7 @@ def _solve(
         blocks.least,
         blocks.most,
         blocks.per_device,
+        blocks.may_empty,
         lower,
         work,
         CLOSE,
@@ -307,13 +340,3 @@ def _solve(
         value,
     )
     return Balanced(table=table, value=value, bound=lower)
-
-
-def loads_of(table: npt.NDArray[np.int64], blocks: Blocks) -> FloatArray:
-    """Return the load over speed of each device, ``(layers, devices)``."""
-    from moeopt.placement.split import slot_loads
-
-    per_slot = slot_loads(table, blocks.load[None])[0]
-    ends = blocks.slot_start
-    padded = np.concatenate([np.zeros((len(table), 1)), per_slot.cumsum(axis=1)], axis=1)
-    return np.asarray((padded[:, ends[1:]] - padded[:, ends[:-1]]) * blocks.slow)

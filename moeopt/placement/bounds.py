@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from moeopt.core.arrays import FloatArray
@@ -21,8 +23,10 @@ def layer_bounds(problem: PlacementProblem) -> FloatArray:
     loads, weights = scenario_loads(problem)
     per_scenario = np.stack([load_bound(problem, scenario) for scenario in loads])
     if problem.objective == "layer_time":
-        per_scenario = _seconds(problem, per_scenario, loads)
-    return aggregate(problem, per_scenario, weights)
+        return aggregate(problem, _seconds(problem, per_scenario, loads), weights)
+    joined = aggregate(problem, per_scenario, weights)
+    # A mean of maxima is at least the maximum of the means, and the other joins are at least that.
+    return np.maximum(joined, load_bound(problem, problem.mean_loads()))
 
 
 def total_bound(problem: PlacementProblem) -> float:
@@ -93,10 +97,18 @@ def lp_bound(problem: PlacementProblem, time_limit_s: float | None = None) -> fl
 
     if refuses(problem) is not None:
         return None
-    answers = [solve_model(m.relaxed(), time_limit_s=time_limit_s) for m in build(problem)]
-    if any(answer.status is not Status.OPTIMAL for answer in answers):
-        return None
-    return float(sum(answer.bound or 0.0 for answer in answers))
+    started = time.perf_counter()
+    total = 0.0
+    for model in build(problem):
+        left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
+        if left is not None and left <= 0:
+            return None
+        answer = solve_model(model.relaxed(), time_limit_s=left)
+        if answer.status is not Status.OPTIMAL or answer.bound is None:
+            return None
+        total += answer.bound
+    # A linear program is solved within a tolerance: leave that much.
+    return total * (1 - 1e-7)
 
 
 def _relaxed_blocks(problem: PlacementProblem, load: FloatArray) -> Blocks:

@@ -1,9 +1,9 @@
-"""Tighter bounds of hierarchical plans: the hottest node of a layer, solved exactly on its own.
+"""Tighter bounds of hierarchical plans: the hottest node of a layer, solved exactly alone.
 
-Where groups must stay whole, some node holds the hottest group, and no plan of that node can beat
-the optimum of that group alone on it. The node is small, so the exact model bounds it closely,
-where the mean of its load can be several per cent short: a very hot expert needs a whole number
-of copies, and the slots beside them are few.
+Where groups must stay whole and all nodes are alike, some node holds the hottest group, and no
+plan of that node can beat the optimum of that group alone on it. The node is small, so the exact
+model bounds it closely, where the mean of its load can be several per cent short: a very hot
+expert needs a whole number of copies, and the slots beside them are few.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.result import OPTIMALITY_TOLERANCE
 from moeopt.core.stop import Context
 from moeopt.describe.cluster import Cluster, NodeGroup
 from moeopt.placement import balance
@@ -37,6 +38,19 @@ class _Node:
     alone: bool
 
 
+def nodes_alike(problem: PlacementProblem) -> bool:
+    """Tell whether all nodes are equal and alive: then it does not matter which holds a group."""
+    nodes = problem.cluster.num_nodes
+    if problem.num_devices % nodes or not problem.live().all():
+        return False
+    sizes = np.bincount(problem.cluster.device_node())
+    slots = problem.slots().reshape(nodes, -1)
+    speed = problem.cluster.relative_speed().reshape(nodes, -1)
+    return bool(
+        (sizes == sizes[0]).all() and (slots == slots[0]).all() and (speed == speed[0]).all()
+    )
+
+
 def certify(
     problem: PlacementProblem, found: balance.Balanced, context: Context
 ) -> balance.Balanced:
@@ -47,7 +61,7 @@ def certify(
     Parameters
     ----------
     problem
-        A plain problem with ``group_rule="one_node"``, all devices alive.
+        A plain problem with ``group_rule="one_node"`` and `nodes_alike`.
     found
         Plans and bounds so far.
     context
@@ -70,7 +84,7 @@ def certify(
             _warm_start(node, table[layer]),
         )
         if outcome.bound is not None:
-            bound[layer] = min(max(bound[layer], outcome.bound), value[layer])
+            bound[layer] = max(bound[layer], outcome.bound)
         if node.alone and isinstance(outcome.plan, PlacementPlan):
             local = outcome.plan.physical_to_logical[0]
             table[layer, node.slots] = np.where(local < 0, -1, node.experts[local])
@@ -78,7 +92,10 @@ def certify(
                 problem, PlacementPlan(physical_to_logical=table)
             ).layer_objective[layer]
         context.report(float(value.sum()), float(bound.sum()), f"bounding layer {layer}")
-    return balance.Balanced(table=table, value=value, bound=np.minimum(bound, value))
+    # Backends prove within a tolerance; a bound above the plan by more is for `solve` to see.
+    close = bound <= value * (1 + OPTIMALITY_TOLERANCE)
+    bound = np.where(close, np.minimum(bound, value), bound)
+    return balance.Balanced(table=table, value=value, bound=bound)
 
 
 def _hottest_node(problem: PlacementProblem, row: IntArray, layer: int) -> _Node:

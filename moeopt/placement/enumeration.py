@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from moeopt.core.arrays import BoolArray
+from moeopt.core.result import Limit
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.placement import balance
@@ -17,8 +16,12 @@ from moeopt.placement.problem import PlacementProblem
 MOST_EXPERTS = 12
 MOST_SLOTS = 24
 
-#: Steps of the enumeration for each layer, about a second; beyond them the MILP goes on.
-STEPS = 30_000_000
+#: Steps of the enumeration that all layers share, a few seconds' worth, and of one layer.
+STEPS = 60_000_000
+STEPS_PER_LAYER = 30_000_000
+
+#: Steps that any machine does in a second: a time limit is turned into steps with it.
+STEPS_PER_S = 5_000_000
 
 
 def solve_exactly(
@@ -27,24 +30,34 @@ def solve_exactly(
     """Prove the optimum: by enumeration where the shape is tiny and plain, else by the MILP.
 
     A tiny plain layer has at most `MOST_EXPERTS` experts and `MOST_SLOTS` slots on equal devices
-    of one block. With a time limit the MILP is asked, which can be stopped anywhere.
+    of one block. Where the enumeration's steps do not suffice, the MILP goes on from its plan.
     """
     from moeopt.placement.exact import solve_exact
 
     if not is_enumerable(problem):
         return solve_exact(problem, context, warm_start)
+    outcome = enumerate_within(problem, context)
+    if outcome.statistics["proven_layers"] == problem.num_layers or context.out_of_time():
+        return outcome
+    assert outcome.plan is None or isinstance(outcome.plan, PlacementPlan)
+    return solve_exact(problem, context, outcome.plan or warm_start)
+
+
+def enumerate_within(problem: PlacementProblem, context: Context) -> Outcome:
+    """Enumerate every layer of an enumerable problem as far as the steps and the time go."""
     blocks = balance.blocks_of(problem)
-    found, proven = enumerate_optimum(blocks, may_empty=problem.allow_empty_slots)
-    plan = PlacementPlan(physical_to_logical=balance.expand(problem, found.table))
-    if proven.all() and np.isfinite(found.value).all():
-        return Outcome(
-            plan=plan,
-            bound=float(found.value.sum()),
-            statistics={"layer_bound": found.value.tolist(), "enumerated_layers": len(proven)},
-        )
-    started = plan if np.isfinite(found.value).all() else warm_start
-    outcome = solve_exact(problem, context, started)
-    return replace(outcome, statistics={**outcome.statistics, "enumerated_layers": 0})
+    found, proven = enumerate_optimum(blocks, context)
+    valid = bool(np.isfinite(found.value).all())
+    table = balance.expand(problem, found.table)
+    return Outcome(
+        plan=PlacementPlan(physical_to_logical=table) if valid else None,
+        bound=float(found.bound.sum()),
+        limit=Limit.TIME if context.out_of_time() and not proven.all() else None,
+        statistics={
+            "layer_bound": found.bound.tolist(),
+            "proven_layers": int(proven.sum()),
+        },
+    )
 
 
 def is_enumerable(problem: PlacementProblem) -> bool:
@@ -64,43 +77,52 @@ def is_enumerable(problem: PlacementProblem) -> bool:
 
 
 def enumerate_optimum(
-    blocks: balance.Blocks, *, may_empty: bool = False, seed: int = 0
+    blocks: balance.Blocks, context: Context
 ) -> tuple[balance.Balanced, BoolArray]:
-    """Return the optimal plan of every layer, and for which layers it is proven.
+    """Return the best plan of every layer, and for which layers it is proven optimal.
 
     Parameters
     ----------
     blocks
         One block of equal devices with equally many slots.
-    may_empty
-        Whether slots may stay empty.
-    seed
-        Of the search that finds the first incumbent.
+    context
+        Its deadline limits the steps.
     """
     from moeopt.placement import _kernels_tiny
 
-    found = balance.search(blocks, balance.AUTO_WORK, seed)
+    found = balance.search(blocks, balance.AUTO_WORK, context.seed)
     devices = len(blocks.slow)
     speed = 1.0 / float(blocks.slow[0])
-    most = min(blocks.most, blocks.num_slots)
-    if blocks.per_device > 0:
-        most = min(most, blocks.per_device * devices)
-    proven = np.zeros(len(found.value), dtype=np.bool_)
-    value = found.value * speed
-    _kernels_tiny.enumerate_layers(
-        blocks.load,
-        devices,
-        blocks.num_slots // devices,
-        blocks.least,
-        most,
-        blocks.per_device,
-        may_empty,
-        found.bound * speed,
-        STEPS,
-        found.table,
-        value,
-        proven,
-    )
+    layers = len(found.value)
+    proven = np.zeros(layers, dtype=np.bool_)
+    value, lower = found.value * speed, found.bound * speed
+    for layer in range(layers):
+        one = slice(layer, layer + 1)
+        _kernels_tiny.enumerate_layers(
+            blocks.load[one],
+            devices,
+            blocks.num_slots // devices,
+            blocks.least,
+            min(blocks.most, blocks.num_slots),
+            blocks.per_device,
+            blocks.may_empty,
+            lower[one],
+            _steps(context, layers, layers - layer),
+            found.table[one],
+            value[one],
+            proven[one],
+        )
+        context.report(
+            float(value.sum() / speed), float(lower.sum() / speed), f"enumerated layer {layer}"
+        )
     value /= speed
     bound = np.where(proven, value, found.bound)
     return balance.Balanced(table=found.table, value=value, bound=bound), proven
+
+
+def _steps(context: Context, layers: int, left: int) -> int:
+    """Return the steps that one layer may take, of those that the time left allows."""
+    steps = min(STEPS_PER_LAYER, STEPS // layers)
+    if context.time_limit_s is None:
+        return steps
+    return min(steps, int(context.remaining_s() / left * STEPS_PER_S))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from moeopt.core.arrays import IntArray
-from moeopt.core.errors import BackendError
+from moeopt.core.errors import BackendError, InstanceError
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Status
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
@@ -23,6 +23,9 @@ from moeopt.placement.exact_explain import explain
 from moeopt.placement.exact_model import CompiledLayers, compile_layers, refuses, split_layers
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
 from moeopt.placement.problem import PlacementProblem
+
+#: Entries of a model that are built in a second, cautiously.
+ENTRIES_PER_S = 1.5e6
 
 __all__ = ["CompiledLayers", "build", "compile_layers", "refuses", "solve_exact", "split_layers"]
 
@@ -71,6 +74,11 @@ class _Part:
 def build(problem: PlacementProblem, *, tighten: bool = True) -> list[LinearModel]:
     """Return the problem's models: one for each layer, or one for all if something joins them.
 
+    Raises
+    ------
+    InstanceError
+        If `refuses` has a reason: a model of something else would be worse than none.
+
     Parameters
     ----------
     problem
@@ -79,6 +87,9 @@ def build(problem: PlacementProblem, *, tighten: bool = True) -> list[LinearMode
         Whether rules on single columns become bounds, and the families V and S are added.
         Without it every rule stands in rows of its own label and nowhere else.
     """
+    reason = refuses(problem)
+    if reason is not None:
+        raise InstanceError("$.split", problem.split, f"must be compilable: {reason}", "change it")
     parts = split_layers(problem)
     return [compile_layers(part, layers, tighten=tighten).model for part, layers in parts]
 
@@ -89,14 +100,14 @@ def solve_exact(
     """Solve every model of the problem and add up plans and bounds.
 
     Each model starts from the better of the warm start and the greedy plan and gets an equal part
-    of the time that is left. One without a proven optimum takes the better of its own bound and
-    `moeopt.placement.bounds.layer_bounds`.
+    of the time that is left; what cannot even be built in time is left out. One without a proven
+    optimum takes the better of its own bound and `moeopt.placement.bounds.layer_bounds`.
     """
     parts = [_Part(alone, layers) for alone, layers in split_layers(problem)]
     _offer_plans(problem, parts, warm_start)
     build_s = 0.0
     for i, part in enumerate(parts):
-        if context.out_of_time():
+        if _build_s(part.problem) > context.remaining_s():
             break
         started = time.perf_counter()
         compiled = compile_layers(part.problem, part.layers, at_most=part.objective)
@@ -113,6 +124,15 @@ def solve_exact(
     if not all(part.settled for part in parts):
         _lift_bounds(problem, parts)
     return _outcome(problem, parts, build_s)
+
+
+def _build_s(problem: PlacementProblem) -> float:
+    """Estimate the seconds it takes to build a model, which nothing can interrupt."""
+    slots = int(problem.slots()[problem.live()].sum())
+    counts = min(problem.copies_limit(), max(1, slots - problem.num_experts + 1))
+    columns = problem.num_layers * problem.num_experts * problem.num_devices * counts
+    scenarios = 1 if problem.objective == "max_load" else problem.num_scenarios
+    return columns * (3 + scenarios) / ENTRIES_PER_S
 
 
 def _offer_plans(

@@ -9,10 +9,11 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.mip import LinearModel
-from moeopt.placement.exact_rules import add_rules, memory_can_bind, start_model
+from moeopt.placement.exact_rules import add_rules, start_model
 from moeopt.placement.exact_value import add_value, identical_devices, ordering
 from moeopt.placement.plan import copies_of
 from moeopt.placement.problem import Pair, PlacementProblem
+from moeopt.placement.rules import memory_can_bind
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +56,6 @@ def refuses(problem: PlacementProblem) -> str | None:
     """Return why no linear model has this problem's optimum, or ``None`` if one has."""
     if problem.split == "nearest":
         return 'split "nearest" depends on which devices have no copy, which is not linear'
-    if problem.split == "optimal":
-        # Splits of least largest load are many, and these would depend on which is taken.
-        open_ = 'split "optimal" makes the largest load least, which leaves open what {} sees'
-        if problem.objective == "layer_time":
-            return open_.format("layer_time")
-        if problem.cross_node_price > 0:
-            return open_.format("cross_node_price")
     return None
 
 

@@ -14,6 +14,7 @@ from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.mip import ModelBuilder
 from moeopt.placement.plan import copies_of
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import memory_can_bind
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,22 +117,6 @@ def copies_domain(problem: PlacementProblem, tighten: bool) -> tuple[IntArray, I
 def prices_nodes(problem: PlacementProblem) -> bool:
     """Tell whether the price of cross-node tokens can cost anything."""
     return problem.cross_node_price > 0 and problem.cluster.num_nodes > 1
-
-
-def memory_can_bind(problem: PlacementProblem) -> bool:
-    """Tell whether some choice of experts overfills a device: only then does C5 join layers."""
-    if problem.expert_bytes is None:
-        return False
-    repeats = problem.max_copies_per_device
-    slots = problem.slots()
-    ranked = -np.sort(-problem.bytes_of_experts(), axis=1)
-    budget = problem.memory_budget_bytes()
-    for device in np.flatnonzero(problem.live() & np.isfinite(budget)):
-        each = int(slots[device]) if repeats is None else repeats
-        fullest = np.repeat(ranked, max(each, 1), axis=1)[:, : slots[device]]
-        if fullest.sum() > budget[device]:
-            return True
-    return False
 
 
 def least_copies(frame: Frame) -> None:

@@ -14,12 +14,12 @@ from moeopt.placement.exact_rules import (
     copies_domain,
     devices_of_nodes,
     held_before,
-    memory_can_bind,
     prices_nodes,
     sum_rows,
 )
 from moeopt.placement.plan import port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import memory_can_bind
 
 #: Relative slack of bounds that are computed and not stated.
 _ROUNDING = 1e-6

@@ -44,6 +44,11 @@ def _eplb(problem: PlacementProblem, context: Context, warm_start: object) -> Ou
     return _bounded(problem, balance.eplb(balance.blocks_of(problem)))
 
 
+def _hierarchical(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
+    del context, warm_start
+    return _bounded(problem, balance.hierarchical(balance.blocks_of(problem)))
+
+
 def _fast(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
     del context, warm_start
     return _bounded(problem, balance.fast(balance.blocks_of(problem)))
@@ -129,8 +134,8 @@ METHODS = (
     ),
     Method(
         name="hierarchical",
-        summary="EPLB's order of steps under the wing's own rules: groups to nodes, replicas, LPT",
-        run=_eplb,
+        summary="groups spread optimally over nodes, then EPLB's replicas and LPT on each node",
+        run=_hierarchical,
         capabilities=Capabilities(bounds=True),
         refuses=_not_hierarchical,
     ),

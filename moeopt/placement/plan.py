@@ -15,7 +15,7 @@ import numpy.typing as npt
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.wing import Plan, Violation
 from moeopt.placement.problem import PlacementProblem
-from moeopt.placement.split import shares_of_plan, slot_loads
+from moeopt.placement.split import shares_of_plan, slot_loads, traffic_of_plan
 from moeopt.timeline import layer_time
 
 #: Relative slack of comparisons between sums of floating-point numbers.
@@ -96,7 +96,7 @@ def violations(problem: PlacementProblem, plan: PlacementPlan) -> list[Violation
         *_pair_violations(problem, copies),
         *_node_violations(problem, copies),
     ]
-    return [*found, *_byte_violations(problem, copies)]
+    return [*found, *_byte_violations(problem, table, copies)]
 
 
 def evaluate(problem: PlacementProblem, plan: PlacementPlan) -> Evaluation:
@@ -105,25 +105,15 @@ def evaluate(problem: PlacementProblem, plan: PlacementPlan) -> Evaluation:
     loads, weights = scenario_loads(problem)
     live = problem.live()
     speed = problem.cluster.relative_speed()
-    priced = problem.cross_node_price > 0 or problem.objective == "layer_time"
-    shares = None
-    if problem.split == "even" and not priced:
-        per_slot = slot_loads(table, loads, divide=problem.objective != "activated")
-        device = _sum_by_device(per_slot, problem.slots())
-    else:
-        shares = shares_of_plan(problem, copies_of(problem, table), loads)
-        device = _device_tokens(problem, shares, loads)
-    device = device / speed
+    device = _device_tokens(problem, table, loads) / speed
     if problem.objective == "layer_time":
-        assert shares is not None
-        value = _layer_times(problem, shares, loads)
+        value = _layer_times(problem, table, loads)
     else:
         value = device[..., live].max(axis=-1)
     layer_objective = aggregate(problem, value, weights)
     cross = 0.0
     if problem.cross_node_price > 0:
-        assert shares is not None
-        cross = _cross_node_tokens(problem, shares, loads, weights)
+        cross = _cross_node_tokens(problem, table, loads, weights)
     moved = moved_bytes(problem, table)
     largest = weights @ device[..., live].max(axis=-1)
     mean = weights @ device.dot(speed) / speed[live].sum()
@@ -165,11 +155,16 @@ def aggregate(problem: PlacementProblem, value: FloatArray, weights: FloatArray)
 
 def copies_of(problem: PlacementProblem, table: npt.NDArray[Any]) -> IntArray:
     """Return the copies of each expert on each device, shape ``(layers, experts, devices)``."""
-    layers, experts, devices = problem.num_layers, problem.num_experts, problem.num_devices
+    layers, experts, devices = len(table), problem.num_experts, problem.num_devices
     index = np.arange(layers)[:, None] * experts + table
     flat = (index * devices + problem.slot_device())[table >= 0]
     counts = np.bincount(flat, minlength=layers * experts * devices)
     return counts.reshape(layers, experts, devices)
+
+
+def layer_copies(problem: PlacementProblem, row: npt.NDArray[Any]) -> IntArray:
+    """Return the copies in one layer, shape ``(experts, devices)``, of its row of slots."""
+    return copies_of(problem, row[None])[0]
 
 
 def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:
@@ -191,45 +186,70 @@ def port_bytes_per_s(problem: PlacementProblem) -> FloatArray:
     return np.array(rates)
 
 
-def _sum_by_device(per_slot: FloatArray, slots: IntArray) -> FloatArray:
-    """Sum the last axis over each device's run of slots; a device may have none."""
-    padded = np.concatenate([np.zeros((*per_slot.shape[:-1], 1)), per_slot.cumsum(axis=-1)], -1)
-    ends = np.cumsum(slots)
+def device_sums(per_slot: FloatArray, slots: IntArray) -> FloatArray:
+    """Sum the last axis over each device's run of slots; a device may have none.
+
+    Parameters
+    ----------
+    per_slot
+        Shape ``(..., slots)``, slots rank-major.
+    slots
+        Slots of each device, shape ``(devices,)``.
+    """
     if (slots == slots[0]).all() and slots[0] > 0:
-        # Equal slots: a plain reshape keeps full precision.
         return np.asarray(per_slot.reshape(*per_slot.shape[:-1], len(slots), -1).sum(axis=-1))
-    return np.asarray(padded[..., ends] - padded[..., ends - slots])
+    sums = np.zeros((*per_slot.shape[:-1], len(slots)))
+    some = slots > 0
+    starts = (np.cumsum(slots) - slots)[some]
+    sums[..., some] = np.add.reduceat(per_slot, starts, axis=-1)
+    return sums
 
 
-def _device_tokens(problem: PlacementProblem, shares: FloatArray, loads: FloatArray) -> FloatArray:
-    """Return tokens served, ``(scenarios, layers, devices)``, from shares over sources."""
-    served = np.einsum("slieg,ile->sleg", shares, problem.source_shares(), optimize=True)
-    return np.asarray(np.einsum("sleg,sle->slg", served, loads, optimize=True))
+def _device_tokens(
+    problem: PlacementProblem, table: npt.NDArray[Any], loads: FloatArray
+) -> FloatArray:
+    """Return the tokens that each device serves, ``(scenarios, layers, devices)``."""
+    if problem.split == "even":
+        per_slot = slot_loads(table, loads, divide=problem.objective != "activated")
+        return device_sums(per_slot, problem.slots())
+    copies = copies_of(problem, table)
+    if problem.split == "optimal":
+        # Every scenario has its own shares.
+        return np.stack([_served(shares_of_plan(problem, copies, w), w[None])[0] for w in loads])
+    return _served(shares_of_plan(problem, copies, loads[0]), loads)
 
 
-def _layer_times(problem: PlacementProblem, shares: FloatArray, loads: FloatArray) -> FloatArray:
+def _served(shares: FloatArray, loads: FloatArray) -> FloatArray:
+    """Return the tokens served, ``(scenarios, layers, devices)``, at the same shares in each."""
+    return np.asarray((loads.swapaxes(0, 1) @ shares).swapaxes(0, 1))
+
+
+def _layer_times(
+    problem: PlacementProblem, table: npt.NDArray[Any], loads: FloatArray
+) -> FloatArray:
+    """Return the seconds of each layer, ``(scenarios, layers)``."""
     assert problem.timing is not None
-    traffic = np.einsum(
-        "slieg,ile,sle->slig", shares, problem.source_shares(), loads, optimize=True
-    )
-    return layer_time(
-        traffic,
-        relative_speed=problem.cluster.relative_speed(),
-        port_bytes_per_s=port_bytes_per_s(problem),
-        seconds_per_token=problem.timing.seconds_per_token,
-        dispatch_bytes_per_token=problem.timing.dispatch_bytes_per_token,
-        combine_bytes_per_token=problem.timing.combine_bytes_per_token,
-    ).total_s
+    speed, port = problem.cluster.relative_speed(), port_bytes_per_s(problem)
+    seconds = np.empty(loads.shape[:2])
+    for scenario, layers, traffic in traffic_of_plan(problem, copies_of(problem, table), loads):
+        seconds[scenario, layers] = layer_time(
+            traffic,
+            relative_speed=speed,
+            port_bytes_per_s=port,
+            seconds_per_token=problem.timing.seconds_per_token,
+            dispatch_bytes_per_token=problem.timing.dispatch_bytes_per_token,
+            combine_bytes_per_token=problem.timing.combine_bytes_per_token,
+        ).total_s
+    return seconds
 
 
 def _cross_node_tokens(
-    problem: PlacementProblem, shares: FloatArray, loads: FloatArray, weights: FloatArray
+    problem: PlacementProblem, table: npt.NDArray[Any], loads: FloatArray, weights: FloatArray
 ) -> float:
-    served = np.einsum(
-        "slieg,ile,sle,s->leg", shares, problem.source_shares(), loads, weights, optimize=True
-    )
+    mean = np.tensordot(weights, loads, axes=1)
+    shares = shares_of_plan(problem, copies_of(problem, table), mean)
     node_of = np.eye(problem.cluster.num_nodes)[problem.cluster.device_node()]
-    by_node = served @ node_of
+    by_node = mean[..., None] * (shares @ node_of)
     layers, nodes = problem.num_layers, problem.cluster.num_nodes
     by_group = by_node.reshape(layers, problem.groups, -1, nodes).sum(axis=2)
     return float((by_group.sum(axis=2) - by_group.max(axis=2)).sum())
@@ -309,7 +329,9 @@ def _node_violations(problem: PlacementProblem, copies: IntArray) -> list[Violat
     return found
 
 
-def _byte_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+def _byte_violations(
+    problem: PlacementProblem, table: npt.NDArray[Any], copies: IntArray
+) -> list[Violation]:
     found = []
     if problem.expert_bytes is not None:
         used = np.einsum("leg,le->g", copies, problem.bytes_of_experts())
@@ -322,10 +344,8 @@ def _byte_violations(problem: PlacementProblem, copies: IntArray) -> list[Violat
                 f" at most {budget[device]:.6g} fit"
             )
             found.append(_violation("C5", "", message, float(over.max())))
-    if problem.max_moved_bytes is not None and problem.previous is not None:
-        old = copies_of(problem, problem.previous)
-        new = ((copies > 0) & (old == 0)).sum(axis=2)
-        moved = float((new * problem.bytes_of_experts()).sum())
+    if problem.max_moved_bytes is not None:
+        moved = moved_bytes(problem, table)
         if moved > problem.max_moved_bytes * (1 + TOLERANCE):
             message = f"moves {moved:.6g} bytes, at most {problem.max_moved_bytes:.6g} may move"
             over_bytes = moved - problem.max_moved_bytes

@@ -7,16 +7,22 @@ from dataclasses import replace
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.placement import balance
-from moeopt.placement.enumeration import is_enumerable, solve_exactly
+from moeopt.placement.enumeration import enumerate_within, is_enumerable, solve_exactly
 from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import memory_can_bind
 from moeopt.placement.search import plain_outcome, search
 
 #: Up to this many (expert, device) pairs in a layer the exact model is tried.
 TINY_PAIRS = 48
 
 #: Seconds `auto` gives the exact model of a tiny problem without a time limit.
-EXACT_TIME_S = 20.0
+EXACT_TIME_S = 5.0
+
+#: Up to this many pairs over all layers the linear relaxation is solved for its bound, and for
+#: how many seconds.
+MOST_LP_PAIRS = 5_000
+LP_TIME_S = 5.0
 
 
 def auto(
@@ -30,15 +36,30 @@ def auto(
     exact model, which starts from that plan and proves it or betters it.
     """
     if warm_start is None and is_enumerable(problem):
-        return solve_exactly(problem, context)
+        found = enumerate_within(problem, context)
+        if found.plan is not None:
+            return found
     if is_tiny(problem):
         return _prove(problem, context, warm_start)
     if warm_start is None and context.time_limit_s is None and balance.is_plain(problem):
         blocks = balance.blocks_of(problem)
-        found = plain_outcome(problem, balance.search(blocks, balance.AUTO_WORK, context.seed))
+        layers, seconds = balance.search_timed(blocks, balance.AUTO_WORK, context.seed)
+        context.report(float(layers.value.sum()), float(layers.bound.sum()), "searched")
+        found = plain_outcome(problem, layers, layer_s=seconds)
         if found.plan is not None:
             return found
-    return search(problem, context, warm_start)
+    return _lifted(problem, context, search(problem, context, warm_start))
+
+
+def is_tiny(problem: PlacementProblem) -> bool:
+    """Tell whether a layer's exact model is small enough to be tried as a matter of course."""
+    return _pairs(problem) <= TINY_PAIRS and problem.num_layers <= 8
+
+
+def _pairs(problem: PlacementProblem) -> int:
+    """Return the pairs of expert and device of a layer, times what scenarios add."""
+    scenarios = 1 if problem.objective == "max_load" else problem.num_scenarios
+    return problem.num_experts * problem.num_devices * min(scenarios, 4)
 
 
 def _prove(
@@ -48,7 +69,7 @@ def _prove(
     from moeopt.placement.exact import refuses
 
     first = search(problem, context.part(0.3), warm_start)
-    if _proven(problem, first) or refuses(problem) is not None:
+    if first.infeasible or _proven(problem, first) or refuses(problem) is not None:
         return first
     assert first.plan is None or isinstance(first.plan, PlacementPlan)
     second = solve_exactly(problem, _limited(context), first.plan)
@@ -58,11 +79,16 @@ def _prove(
     return replace(second, bound=bound)
 
 
-def is_tiny(problem: PlacementProblem) -> bool:
-    """Tell whether the exact model of a layer is small enough to be tried as a matter of course."""
-    scenarios = 1 if problem.objective == "max_load" else problem.num_scenarios
-    pairs = problem.num_experts * problem.num_devices * min(scenarios, 4)
-    return pairs <= TINY_PAIRS and problem.num_layers <= 8
+def _lifted(problem: PlacementProblem, context: Context, outcome: Outcome) -> Outcome:
+    """Lift the bound by the linear relaxation where rules bind that the cheap bounds cannot see."""
+    from moeopt.placement.bounds import lp_bound
+
+    rules = problem.pinned or problem.forbidden or memory_can_bind(problem)
+    small = _pairs(problem) * problem.num_layers <= MOST_LP_PAIRS
+    if outcome.bound is None or not rules or not small or _proven(problem, outcome):
+        return outcome
+    bound = lp_bound(problem, min(LP_TIME_S, context.remaining_s()))
+    return outcome if bound is None else replace(outcome, bound=max(outcome.bound, bound))
 
 
 def _proven(problem: PlacementProblem, outcome: Outcome) -> bool:

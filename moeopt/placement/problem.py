@@ -80,8 +80,8 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     group_rule
         ``"one_node"`` keeps every group on one node (hierarchical placement).
     cross_node_price
-        Objective units for each token that is served outside the node that serves most of its
-        group: the soft form of ``"one_node"``.
+        Objective units for each token (for ``"activated"``: each activated copy) that is served
+        outside the node that serves most of its group: the soft form of ``"one_node"``.
     max_copies_per_device
         Most copies of one expert on one device; ``None`` for any number.
     min_copies_per_expert, max_copies_per_expert

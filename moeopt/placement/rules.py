@@ -99,3 +99,19 @@ def loads_and_weights(problem: PlacementProblem) -> tuple[FloatArray, FloatArray
     """Return the loads the objective sees, contiguous, and the scenario weights."""
     loads, weights = scenario_loads(problem)
     return np.ascontiguousarray(loads), np.ascontiguousarray(weights)
+
+
+def memory_can_bind(problem: PlacementProblem) -> bool:
+    """Tell whether some choice of experts overfills a device: only then does C5 join layers."""
+    if problem.expert_bytes is None:
+        return False
+    repeats = problem.max_copies_per_device
+    slots = problem.slots()
+    ranked = -np.sort(-problem.bytes_of_experts(), axis=1)
+    budget = problem.memory_budget_bytes()
+    for device in np.flatnonzero(problem.live() & np.isfinite(budget)):
+        each = int(slots[device]) if repeats is None else repeats
+        fullest = np.repeat(ranked, max(each, 1), axis=1)[:, : slots[device]]
+        if fullest.sum() > budget[device]:
+            return True
+    return False

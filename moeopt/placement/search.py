@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
@@ -12,7 +14,7 @@ from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.placement import balance
 from moeopt.placement.bounds import layer_bounds
-from moeopt.placement.certify import certify
+from moeopt.placement.certify import certify, nodes_alike
 from moeopt.placement.greedy import feasible_plan
 from moeopt.placement.plan import PlacementPlan, copies_of, evaluate
 from moeopt.placement.problem import PlacementProblem
@@ -28,6 +30,12 @@ ANNEAL_ROUNDS = 4
 
 #: Share of the time that goes into the search where bounds can be tightened after it.
 SEARCH_SHARE = 0.3
+
+#: Steps after which the pace of annealing is known.
+FIRST_STEPS = 2_000
+
+#: Most seconds for a first plan by the exact model, where the constructions find none.
+FIRST_PLAN_S = 60.0
 
 #: First temperature of each round, as a share of the objective.
 HEAT = 0.005
@@ -51,18 +59,20 @@ def search(
 
 def _plain(problem: PlacementProblem, context: Context) -> Outcome:
     blocks = balance.blocks_of(problem)
-    certifies = (
-        context.time_limit_s is not None and blocks.groups > 0 and bool(problem.live().all())
-    )
+    certifies = context.time_limit_s is not None and blocks.groups > 0 and nodes_alike(problem)
     share = SEARCH_SHARE if certifies else 1.0
     best: balance.Balanced | None = None
     limit = None
     done = 0
+    round_s = 0.0
     try:
         while True:
-            # A first, short round makes sure that there is a plan early.
-            work = balance.AUTO_WORK if done == 0 else PLAIN_WORK
+            # A first, short round makes sure that there is a plan early, and times the rest.
+            before_s = context.elapsed_s()
+            work = _plain_work(context.part(share), round_s, best is None)
             best = _better(best, balance.search(blocks, work, context.seed + 1000 * done))
+            if done == 0:
+                round_s = context.elapsed_s() - before_s
             done += 1
             value, bound = float(best.value.sum()), float(best.bound.sum())
             context.report(value, bound, f"round {done}")
@@ -77,6 +87,16 @@ def _plain(problem: PlacementProblem, context: Context) -> Outcome:
             raise
         limit = Limit.INTERRUPTED
     return plain_outcome(problem, best, None if limit is Limit.NONE else limit, rounds=done)
+
+
+def _plain_work(context: Context, first_round_s: float, first: bool) -> int:
+    """Return the work per slot of a round, so that it ends before the deadline."""
+    if first:
+        return balance.AUTO_WORK
+    if context.time_limit_s is None:
+        return PLAIN_WORK
+    rounds = 0.5 * context.remaining_s() / max(first_round_s, 1e-6)
+    return int(min(PLAIN_WORK, balance.AUTO_WORK * max(1.0, rounds)))
 
 
 def plain_outcome(
@@ -123,16 +143,20 @@ def _anneal(
     problem: PlacementProblem, context: Context, warm_start: PlacementPlan | None
 ) -> Outcome:
     bound = layer_bounds(problem)
-    statistics: dict[str, Any] = {"layer_bound": bound.tolist()}
-    start = warm_start or feasible_plan(problem) or _plan_by_model(problem, context)
+    known: dict[str, Any] = {"layer_bound": bound.tolist()}
+    start = warm_start or feasible_plan(problem)
     if start is None:
-        return Outcome(bound=float(bound.sum()), limit=_time(context), statistics=statistics)
+        first = first_plan(problem, context)
+        if not isinstance(first.plan, PlacementPlan):
+            return replace(first, bound=float(bound.sum()), statistics=known)
+        start = first.plan
     best, value = start, evaluate(problem, start).objective
     limit: Limit | None = None
     done = 0
+    pace = _Pace(context)
     try:
         while limit is None:
-            table = _anneal_round(problem, context, best.physical_to_logical, done)
+            table = _anneal_round(problem, context, best.physical_to_logical, done, pace)
             done += 1
             candidate = PlacementPlan(physical_to_logical=table)
             reached = evaluate(problem, candidate).objective
@@ -146,12 +170,41 @@ def _anneal(
         plan=best,
         bound=float(bound.sum()),
         limit=None if limit is Limit.NONE else limit,
-        statistics={**statistics, "rounds": done},
+        statistics={**known, "rounds": done},
     )
 
 
+@dataclass
+class _Pace:
+    """How fast annealing goes, so that no layer's steps overrun the deadline.
+
+    Attributes
+    ----------
+    context
+        Its deadline counts.
+    step_s
+        Seconds a step took so far, 0 before the first.
+    """
+
+    context: Context
+    step_s: float = 0.0
+
+    def steps(self, wanted: int, layers_left: int) -> int:
+        """Return how many of the wanted steps one of the layers left may take."""
+        if self.context.time_limit_s is None:
+            return wanted
+        if self.step_s == 0.0:
+            return min(wanted, FIRST_STEPS)
+        return min(wanted, int(0.8 * self.context.remaining_s() / layers_left / self.step_s))
+
+    def took(self, seconds: float, steps: int) -> None:
+        """Note what some steps took."""
+        if steps >= FIRST_STEPS:
+            self.step_s = seconds / steps
+
+
 def _anneal_round(
-    problem: PlacementProblem, context: Context, start: IntArray, done: int
+    problem: PlacementProblem, context: Context, start: IntArray, done: int, pace: _Pace
 ) -> IntArray:
     """Anneal every layer once, in order; layers share memory and the limit of moved bytes."""
     from moeopt.placement import _kernels_rules
@@ -161,11 +214,14 @@ def _anneal_round(
     rules = rules_of(problem, _home_mask(problem, start))
     table = start.copy()
     copies = copies_of(problem, table)
-    steps = STEPS_PER_SLOT * problem.num_slots
+    slot_device = problem.slot_device()
     for layer in range(problem.num_layers):
-        if context.out_of_time():
+        steps = pace.steps(STEPS_PER_SLOT * problem.num_slots, problem.num_layers - layer)
+        if context.out_of_time() or steps == 0:
             break
+        before_s = context.elapsed_s()
         free, moves = _left_for(problem, rules.size, rules.held, copies, layer)
+        row = table[layer]
         _kernels_rules.anneal(
             loads[:, layer].copy(),
             weights,
@@ -193,9 +249,12 @@ def _anneal_round(
             steps,
             HEAT if done % 2 == 0 else HEAT / 10,
             context.seed + 1_000_003 * done + layer,
-            table[layer],
+            row,
         )
-        copies[layer] = copies_of(problem, table)[layer]
+        pace.took(context.elapsed_s() - before_s, steps)
+        copies[layer] = 0
+        held = row >= 0
+        np.add.at(copies[layer], (row[held], slot_device[held]), 1)
     return table
 
 
@@ -225,18 +284,28 @@ def _home_mask(problem: PlacementProblem, table: IntArray) -> Any:
     return home[:, :, None] == node
 
 
-def _plan_by_model(problem: PlacementProblem, context: Context) -> PlacementPlan | None:
-    """Return a first plan from the exact model where the constructions ran into a corner."""
-    from dataclasses import replace
+def first_plan(problem: PlacementProblem, context: Context) -> Outcome:
+    """Return any plan, or the proof that there is none, by the exact model of the rules alone.
 
-    from moeopt.placement.exact import refuses, solve_exact
+    For when the constructions ran into a corner. Whether a plan exists depends neither on the
+    objective nor on the split, so these are replaced by what the model takes.
+    """
+    from moeopt.placement.exact import solve_exact
 
-    if refuses(problem) is not None:
-        return None
-    plan = solve_exact(problem, replace(context, gap=1e9, progress=None), None).plan
-    assert plan is None or isinstance(plan, PlacementPlan)
-    return plan
-
-
-def _time(context: Context) -> Limit | None:
-    return Limit.TIME if context.out_of_time() else None
+    rules_only = msgspec.structs.replace(
+        problem,
+        objective="max_load",
+        split="even",
+        cvar_tail=None,
+        timing=None,
+        source_tokens=None,
+        cross_node_price=0.0,
+        move_price_per_byte=0.0,
+    )
+    limit_s = context.elapsed_s() + min(FIRST_PLAN_S, context.remaining_s())
+    outcome = solve_exact(
+        rules_only, replace(context, time_limit_s=limit_s, gap=1e9, progress=None), None
+    )
+    if outcome.plan is None and not outcome.infeasible:
+        return replace(outcome, limit=Limit.TIME)
+    return outcome

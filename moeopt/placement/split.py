@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ import numpy.typing as npt
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.placement.problem import PlacementProblem
+
+#: Most numbers in an array of a block of layers (8 MiB), unless one layer alone has more.
+BLOCK_CELLS = 1 << 20
 
 
 def slot_loads(table: npt.NDArray[Any], loads: FloatArray, *, divide: bool = True) -> FloatArray:
@@ -34,19 +39,95 @@ def slot_loads(table: npt.NDArray[Any], loads: FloatArray, *, divide: bool = Tru
     return np.where(table < 0, 0.0, per_slot)
 
 
-def shares_of_plan(problem: PlacementProblem, copies: IntArray, loads: FloatArray) -> FloatArray:
-    """Return the share of each expert's tokens from each source that each device serves.
+@dataclass(frozen=True)
+class Way:
+    """One way to a copy, such as "on the source's node"; a split is the sum of its ways.
 
-    Shape ``(scenarios, layers, sources, experts, devices)``, summing to 1 over devices;
-    scenarios and sources have length 1 where they make no difference (broadcast).
+    Of what source i sends to expert e, device g serves ``taken[l, i, e] * share[l, e, g] *
+    reach[i, g]``. Tokens are products of these matrices, so that no array over sources, experts
+    and devices at once is ever made.
+
+    Attributes
+    ----------
+    taken
+        1 where a source's tokens take this way, shape ``(layers, sources, experts)``.
+    share
+        Shape ``(layers, experts, devices)``.
+    reach
+        1 where a device can be reached from a source, shape ``(sources, devices)``.
+    """
+
+    taken: npt.NDArray[np.bool_]
+    share: FloatArray
+    reach: FloatArray
+
+    def served(self, sources: FloatArray) -> FloatArray:
+        """Return the share that each device serves, ``(layers, experts, devices)``."""
+        return np.asarray(self.share * ((sources * self.taken).swapaxes(1, 2) @ self.reach))
+
+    def traffic(self, sent: FloatArray) -> FloatArray:
+        """Return the tokens from sources to devices, ``(layers, sources, devices)``."""
+        return np.asarray(((sent * self.taken) @ self.share) * self.reach)
+
+
+def shares_of_plan(problem: PlacementProblem, copies: IntArray, load: FloatArray) -> FloatArray:
+    """Return the share of each expert's tokens, over all sources, that each device serves.
+
+    Parameters
+    ----------
+    copies
+        Of each expert on each device, shape ``(layers, experts, devices)``.
+    load
+        Tokens of one scenario, shape ``(layers, experts)``; only the optimal split looks at them.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(layers, experts, devices)``, summing to 1 over devices; under ``"activated"``
+        the copies.
     """
     if problem.objective == "activated":
-        return copies[None, :, None].astype(np.float64)
+        return copies.astype(np.float64)
     if problem.split == "nearest":
-        return _nearest_shares(problem, copies)[None]
+        return _nearest_shares(problem, copies)
     if problem.split == "optimal":
-        return _optimal_shares(problem, copies, loads)[:, :, None]
-    return _even(copies)[None, :, None]
+        speed = problem.cluster.relative_speed()
+        layers = [_optimal_layer(on > 0, w, speed) for on, w in zip(copies, load, strict=True)]
+        return np.stack(layers)
+    return _even(copies)
+
+
+def traffic_of_plan(
+    problem: PlacementProblem, copies: IntArray, loads: FloatArray
+) -> Iterator[tuple[int, slice, FloatArray]]:
+    """Yield the tokens from each source to each device, a few layers at a time.
+
+    The optimal split has none: it says what devices serve, not for whom.
+
+    Yields
+    ------
+    tuple
+        Scenario, layers, and their tokens of shape ``(layers, devices, devices)``.
+    """
+    everywhere = problem.split == "even" and problem.source_tokens is None
+    by_layer = np.moveaxis(problem.source_shares(), 0, 1)
+    for layers in _layer_blocks(problem):
+        sources = by_layer[layers]
+        ways = _ways(problem, copies[layers])
+        for scenario, load in enumerate(loads[:, layers, None]):
+            if everywhere:
+                # Every source sends the same part of what a device serves.
+                yield scenario, layers, sources[:, :, :1] * (load @ ways[0].share)
+            else:
+                sent = sources * load
+                yield scenario, layers, np.asarray(sum(way.traffic(sent) for way in ways))
+
+
+def _layer_blocks(problem: PlacementProblem) -> list[slice]:
+    """Cut the layers into blocks whose arrays of devices by experts, or devices, stay small."""
+    cells = problem.num_devices * max(problem.num_experts, problem.num_devices)
+    step = max(1, BLOCK_CELLS // cells)
+    return [slice(first, first + step) for first in range(0, problem.num_layers, step)]
 
 
 def _even(candidates: npt.NDArray[Any]) -> FloatArray:
@@ -55,32 +136,42 @@ def _even(candidates: npt.NDArray[Any]) -> FloatArray:
     return np.asarray(candidates / np.maximum(total, 1))
 
 
-def _nearest_shares(problem: PlacementProblem, copies: IntArray) -> FloatArray:
+def _ways(problem: PlacementProblem, copies: IntArray) -> tuple[Way, ...]:
+    """Return the ways of the even or the nearest split."""
+    devices = problem.num_devices
+    anywhere = np.ones((devices, devices))
+    if problem.split == "even":
+        return (Way(np.ones((1, 1, 1), dtype=np.bool_), _even(copies), anywhere),)
+    return _nearest_ways(problem, copies, anywhere)
+
+
+def _nearest_ways(
+    problem: PlacementProblem, copies: IntArray, anywhere: FloatArray
+) -> tuple[Way, ...]:
     """SGLang's static rule: a copy on the source device, else on its node, else any, evenly.
 
     Where several copies are equally near, SGLang draws one per source at random once; this is
     the expectation of that draw.
     """
     node = problem.cluster.device_node()
-    same_node = (node[:, None] == node[None, :]).astype(np.int64)
-    same_device = np.eye(problem.num_devices, dtype=np.int64)
-    everywhere = np.broadcast_to(
-        copies[:, None], (len(copies), problem.num_devices, *copies.shape[1:])
+    same_node = (node[:, None] == node[None, :]).astype(np.float64)
+    # Copies on the node of each device.
+    near = copies.astype(np.float64) @ same_node
+    at_home = (copies > 0).swapaxes(1, 2)
+    on_node = (near > 0).swapaxes(1, 2)
+    return (
+        Way(at_home, (copies > 0).astype(np.float64), np.eye(len(node))),
+        Way(on_node & ~at_home, copies / np.maximum(near, 1), same_node),
+        Way(~on_node, _even(copies), anywhere),
     )
-    near = everywhere * same_node[None, :, None, :]
-    here = everywhere * same_device[None, :, None, :]
-    candidates = np.where(near.any(axis=-1, keepdims=True), near, everywhere)
-    candidates = np.where(here.any(axis=-1, keepdims=True), here, candidates)
-    return _even(candidates)
 
 
-def _optimal_shares(problem: PlacementProblem, copies: IntArray, loads: FloatArray) -> FloatArray:
-    """Split every scenario's tokens so that its largest device load over speed is least (LPLB)."""
-    speed = problem.cluster.relative_speed()
-    shares = np.broadcast_to(_even(copies), (len(loads), *copies.shape)).copy()
-    for s in range(len(loads)):
-        for layer in range(len(copies)):
-            shares[s, layer] = _optimal_layer(copies[layer] > 0, loads[s, layer], speed)
+def _nearest_shares(problem: PlacementProblem, copies: IntArray) -> FloatArray:
+    by_layer = np.moveaxis(problem.source_shares(), 0, 1)
+    shares = np.empty(copies.shape)
+    for layers in _layer_blocks(problem):
+        ways = _ways(problem, copies[layers])
+        shares[layers] = sum(way.served(by_layer[layers]) for way in ways)
     return shares
 
 

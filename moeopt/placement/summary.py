@@ -54,6 +54,11 @@ def _layers(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Tabl
         *(None if v is None else v / float(unit.sum()) for v in (*sums, total_bound)),
         None if total_bound is None else _percent(float(value.sum()), total_bound),
     ]
+    seconds = _layer_seconds(problem, result)
+    if seconds is not None:
+        for row, took in zip(rows, seconds, strict=True):
+            row.append(1e3 * took)
+        footer.append(1e3 * sum(seconds))
     number = ".3f" if problem.objective == "layer_time" else ".4f"
     return Table(
         title=_MEANING[problem.objective],
@@ -63,6 +68,7 @@ def _layers(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Tabl
             Column("plan", number),
             Column("lower bound", number),
             Column("gap %", ".3f"),
+            *([] if seconds is None else [Column("ms", ".2f")]),
         ],
         rows=rows,
         footer=footer,
@@ -124,6 +130,16 @@ def _layer_bound(problem: PlacementProblem, result: Any) -> FloatArray | None:
     if not all(isinstance(entry, int | float) for entry in bound):
         return None
     return np.asarray(bound, dtype=np.float64)
+
+
+def _layer_seconds(problem: PlacementProblem, result: Any) -> list[float] | None:
+    """Return the seconds of each layer, where the method went layer by layer and told."""
+    seconds = None if result is None else result.statistics.get("layer_s")
+    if not isinstance(seconds, list) or len(seconds) != problem.num_layers:
+        return None
+    if not all(isinstance(entry, int | float) for entry in seconds):
+        return None
+    return seconds
 
 
 def _total_bound(

@@ -207,6 +207,16 @@ def _check_objective(problem: PlacementProblem) -> None:
             'must be "even" with objective "activated": every copy of a used expert is activated',
             'write "split": "even"',
         )
+    if problem.split == "optimal" and (
+        problem.objective == "layer_time" or problem.cross_node_price > 0
+    ):
+        raise InstanceError(
+            "$.split",
+            problem.split,
+            'must not be "optimal" with objective "layer_time" or a cross_node_price: the split'
+            " that makes the largest load least is not unique, and they see which is taken",
+            'use "even" or "nearest"',
+        )
     if problem.objective == "layer_time":
         _check_bandwidths(problem)
 

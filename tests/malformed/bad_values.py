@@ -19,6 +19,14 @@ VALUES = [
         loads_tokens=[[40, 30, 20, 10], [10, 20, 30, -40]],
     ),
     edit(
+        "optimal-split-priced",
+        '$.split: must not be "optimal" with objective "layer_time" or a cross_node_price',
+        "got 'optimal'",
+        'use "even" or "nearest"',
+        split="optimal",
+        cross_node_price=1,
+    ),
+    edit(
         "overflowing-loads",
         "$.loads_tokens: must have a finite sum",
         "<a sum above",

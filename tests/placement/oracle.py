@@ -22,6 +22,9 @@ from moeopt.placement.problem import PlacementProblem
 #: Relative difference below which two values are taken for the same.
 CLOSE = 1e-12
 
+#: Most tables of one layer that are looked at.
+MOST_TABLES = 300_000
+
 
 @dataclass(frozen=True)
 class Best:
@@ -40,7 +43,14 @@ def brute_force(problem: PlacementProblem, ignore: tuple[str, ...] = ()) -> Best
         About 5 experts, 3 devices and 7 slots at most; fewer with several layers.
     ignore
         Labels of constraints that need not hold.
+
+    Raises
+    ------
+    ValueError
+        If the problem does not fit (see `fits`).
     """
+    if not fits(problem, ignore):
+        raise ValueError("too large for brute force")
     layers = [_candidates(problem, layer, ignore) for layer in range(problem.num_layers)]
     if any(len(tables) == 0 for tables in layers):
         return None
@@ -61,6 +71,15 @@ def brute_force(problem: PlacementProblem, ignore: tuple[str, ...] = ()) -> Best
         if best is None or objective < best.objective:
             best = Best(objective, plan)
     return best
+
+
+def fits(problem: PlacementProblem, ignore: tuple[str, ...] = ()) -> bool:
+    """Tell whether `brute_force` takes the problem; counts tables, makes none."""
+    choices = [
+        math.comb(len(symbols) + slots - 1, slots)
+        for slots, symbols in _device_symbols(problem, ignore)
+    ]
+    return math.prod(choices) <= MOST_TABLES
 
 
 def one_layer(problem: PlacementProblem, layer: int) -> PlacementProblem:
@@ -98,20 +117,26 @@ def _candidates(problem: PlacementProblem, layer: int, ignore: tuple[str, ...]) 
 
 def _tables(problem: PlacementProblem, ignore: tuple[str, ...]) -> Iterator[IntArray]:
     """Yield every table of one layer, devices' slots in order, without the obviously broken."""
-    empty = problem.allow_empty_slots or "C2" in ignore
-    choices = []
-    for slots, live in zip(problem.slots().tolist(), problem.live(), strict=True):
-        if not live and "C8" not in ignore:
-            choices.append([(-1,) * slots])
-            continue
-        symbols = range(-1 if empty or not live else 0, problem.num_experts)
-        choices.append(list(itertools.combinations_with_replacement(symbols, slots)))
-    if math.prod(map(len, choices)) > 300_000:
-        raise ValueError("too large for brute force")
+    choices = [
+        list(itertools.combinations_with_replacement(symbols, slots))
+        for slots, symbols in _device_symbols(problem, ignore)
+    ]
     for parts in itertools.product(*choices):
         table = np.array(list(itertools.chain(*parts)), dtype=np.int64)
         if "C1" in ignore or len(set(table.tolist()) - {-1}) == problem.num_experts:
             yield table
+
+
+def _device_symbols(
+    problem: PlacementProblem, ignore: tuple[str, ...]
+) -> Iterator[tuple[int, range]]:
+    """Yield the slots of each device, and what may be in them."""
+    empty = problem.allow_empty_slots or "C2" in ignore
+    for slots, live in zip(problem.slots().tolist(), problem.live(), strict=True):
+        if not live and "C8" not in ignore:
+            yield slots, range(-1, 0)
+        else:
+            yield slots, range(-1 if empty or not live else 0, problem.num_experts)
 
 
 def _broken(problem: PlacementProblem, plan: PlacementPlan, ignore: tuple[str, ...]) -> bool:

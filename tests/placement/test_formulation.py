@@ -91,7 +91,8 @@ def test_golden_optima_are_those_of_brute_force(name: str, tmp_path: Path) -> No
 
 # The largest load is a continuous column, which CP-SAT does not take.
 @pytest.mark.parametrize(
-    "backend", [name for name in available_backends() if backend_named(name).capabilities.continuous]
+    "backend",
+    [name for name in available_backends() if backend_named(name).capabilities.continuous],
 )
 @pytest.mark.parametrize("name", INDEX)
 def test_every_backend_finds_the_golden_optima(name: str, backend: str) -> None:

@@ -19,7 +19,7 @@ from moeopt.testing.strategies import placement_problems
 
 
 def problem_of(loads, devices, slots, **rules):
-    """A plain problem on equal devices."""
+    """Return a plain problem on equal devices."""
     return PlacementProblem(
         loads_tokens=np.asarray(loads, dtype=float),
         cluster=Cluster.uniform(devices),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
-from moeopt.placement.plan import PlacementPlan, evaluate, violations
+from moeopt.placement.plan import (
+    PlacementPlan,
+    copies_of,
+    device_sums,
+    evaluate,
+    layer_copies,
+    violations,
+)
 from moeopt.placement.problem import Pair, PlacementProblem, Timing
 
 
@@ -151,6 +159,22 @@ def test_copies_already_held_may_stay_and_double_without_moving() -> None:
     assert evaluate(stated, plan([0, 0, 1, 1])).moved_bytes == 0
 
 
+def test_copies_of_a_layer_are_those_of_its_row() -> None:
+    stated = problem(FOUR * 2, max_copies_per_device=None)
+    table = np.array([[0, 0, 1, -1], [2, 1, 3, 0]])
+    copies = copies_of(stated, table)
+    assert copies[0].tolist() == [[2, 0], [0, 1], [0, 0], [0, 0]]
+    assert layer_copies(stated, table[1]).tolist() == copies[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("slots", "sums"),
+    [((2, 2), [3, 7]), ((1, 3), [1, 9]), ((0, 3, 0, 1, 0), [0, 6, 0, 4, 0])],
+)
+def test_slots_add_up_by_device(slots: Any, sums: Any) -> None:
+    assert device_sums(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array(slots)).tolist() == [sums]
+
+
 def value(stated: PlacementProblem, *layers: Sequence[int]) -> float:
     assert violations(stated, plan(*layers)) == []
     return evaluate(stated, plan(*layers)).objective
@@ -263,6 +287,21 @@ def test_layer_time_between_nodes_waits_for_the_slowest_port() -> None:
         [[6, 2]], cluster=cluster, slots_per_device=1, objective="layer_time", timing=TIMING
     )
     assert value(stated, [0, 1]) == pytest.approx(3 * 50 / 10 + 3.0)
+
+
+@pytest.mark.parametrize("split", ["even", "nearest"])
+def test_layer_time_of_a_large_shape_stays_small(split: Any) -> None:
+    layers, experts, devices = 8, 256, 144
+    stated = problem(
+        np.ones((layers, experts)), devices, 18, objective="layer_time", timing=TIMING, split=split,
+        cluster=Cluster.uniform(devices, 18, nic_bandwidth_bytes_per_s=1e9),
+    )  # fmt: skip
+    table = PlacementPlan(physical_to_logical=np.tile(np.arange(2 * devices) % experts, (layers, 1)))
+    tracemalloc.start()
+    evaluate(stated, table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * experts * devices**2  # one layer of sources x experts x devices
 
 
 def test_nearest_serves_at_home_then_on_the_node_then_evenly() -> None:

@@ -11,7 +11,7 @@ from oracle import brute_force as optimum
 
 from moeopt import solve
 from moeopt.describe.cluster import Cluster
-from moeopt.placement import PlacementProblem, evaluate, generate, place, violations
+from moeopt.placement import Pair, PlacementProblem, evaluate, generate, place, violations
 from moeopt.placement.arrays import NoPlacementError
 from moeopt.placement.enumeration import is_enumerable
 from moeopt.testing.strategies import placement_problems
@@ -98,7 +98,7 @@ def test_progress_is_told():
 
 def test_place_says_why_there_is_no_plan():
     """Too few slots are an exception for arrays, with the constraint in its words."""
-    with pytest.raises(NoPlacementError, match="C2.*3 live slots must hold 4 experts"):
+    with pytest.raises(NoPlacementError, match=r"C2.*3 live slots must hold 4 experts"):
         place(np.ones((1, 4)), 3, 3)
 
 
@@ -150,3 +150,84 @@ def test_kernels_give_the_same_plans_with_the_jit_off():
         answers.append(done.stdout)
     assert answers[0] == answers[1]
     assert answers[0].startswith("[[")
+
+
+def test_more_nodes_than_groups_is_refused_or_infeasible_never_invalid():
+    """Slots that no group can fill are no plan, not an invalid one."""
+    problem = PlacementProblem(
+        loads_tokens=np.random.default_rng(1).lognormal(3, 1, (1, 64)).round(),
+        cluster=Cluster.uniform(3, 3),
+        slots_per_device=64,
+        groups=2,
+        group_rule="one_node",
+        max_copies_per_device=None,
+    )
+    for method in ("auto", "fast", "search", "hierarchical", "eplb"):
+        assert solve(problem, method, time_limit_s=5.0).plan is None
+
+
+def test_a_proof_that_memory_is_too_small_is_kept():
+    """Where only the exact model sees that nothing fits, `auto` and `search` say infeasible."""
+    problem = PlacementProblem(
+        loads_tokens=np.full((1, 13), 5.0),
+        cluster=Cluster.uniform(4),
+        slots_per_device=13,
+        allow_empty_slots=True,
+        expert_bytes=np.full(13, 7),
+        expert_memory_bytes=(27, 27, 27, 20),
+    )
+    for method in ("auto", "search"):
+        result = solve(problem, method)
+        assert result.status == "infeasible"
+        assert any(v.constraint == "C5" for v in result.violations)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rules"),
+    [
+        ((1, 100, 12), {"devices": 4, "slots": 24}),
+        ((1, 58, 256), {"devices": 32, "slots": 288, "forbidden": "one"}),
+        ((64, 26, 64), {"devices": 8, "slots": 64, "objective": "mean_max"}),
+        ((1, 58, 256), {"devices": 32, "slots": 288}),
+    ],
+)
+@pytest.mark.parametrize("limit_s", [0.3, 1.0])
+def test_deadlines_hold_whatever_the_way(shape, rules, limit_s):
+    """Enumeration, annealing with rules and scenarios, and the plain search end in time."""
+    loads = np.random.default_rng(0).lognormal(3, 1, shape).round()
+    extra = {"objective": rules["objective"]} if "objective" in rules else {}
+    if "forbidden" in rules:
+        extra["forbidden"] = (Pair(expert=0, device=0),)
+    problem = PlacementProblem(
+        loads_tokens=loads,
+        cluster=Cluster.uniform(rules["devices"]),
+        slots_per_device=rules["slots"] // rules["devices"],
+        **extra,
+    )
+    solve(problem, time_limit_s=0.05)
+    result = solve(problem, time_limit_s=limit_s)
+    assert result.plan is not None
+    # Slack for a busy machine; what this is to catch overran by seconds.
+    assert result.runtime_s < 1.3 * limit_s + 0.7
+
+
+def test_one_scenario_takes_the_fast_way():
+    """With one scenario the mean of maxima is the maximum, and the plan is as good."""
+    loads = np.random.default_rng(2).lognormal(0, 1, (2, 64))
+    plain = place(loads, 8, 72)
+    assert place(loads, 8, 72, objective="mean_max").objective == plain.objective
+
+
+def test_auto_reports_progress():
+    """The plain path reports at least once."""
+    events = []
+    solve(generate.workload("qwen3-144-16", "logn1"), progress=events.append)
+    assert events
+
+
+def test_the_bound_sees_pins_through_the_linear_relaxation():
+    """Two hot experts pinned to one device: the bound of `auto` is their sum, not the mean."""
+    loads = np.array([[50.0, 40.0] + [1.0] * 14])
+    pins = (Pair(expert=0, device=0), Pair(expert=1, device=0))
+    result = place(loads, 4, 16, pinned=pins, method="auto").result
+    assert result.bound >= 90.0 - 1e-3

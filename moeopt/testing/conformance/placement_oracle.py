@@ -23,12 +23,7 @@ MOST_PLANS = 20_000
 
 
 def brute_force(problem: PlacementProblem, most: int = MOST_PLANS) -> Optimum | None:
-    """Return the optimum over every plan, or ``None`` if there are more than `most` of them.
-
-    Also ``None`` where the objective is not a function of the plan alone (see `well_posed`).
-    """
-    if not well_posed(problem):
-        return None
+    """Return the optimum over every plan, or ``None`` if there are more than `most` of them."""
     layers = []
     for layer in range(problem.num_layers):
         plans = layer_plans(problem, layer, most)
@@ -38,16 +33,6 @@ def brute_force(problem: PlacementProblem, most: int = MOST_PLANS) -> Optimum | 
             return Optimum(None, None)
         layers.append(_Layer.of(problem, layer, plans))
     return _combine(problem, layers, most)
-
-
-def well_posed(problem: PlacementProblem) -> bool:
-    """Tell whether a plan alone determines the objective.
-
-    The optimal split is any solution of a linear program: its largest device load is unique, but
-    not the traffic, which prices of cross-node tokens and ``"layer_time"`` read.
-    """
-    reads_traffic = problem.objective == "layer_time" or problem.cross_node_price > 0
-    return problem.split != "optimal" or not reads_traffic
 
 
 def layer_plans(problem: PlacementProblem, layer: int, most: int) -> IntArray | None:
