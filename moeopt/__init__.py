@@ -15,9 +15,11 @@ logging.getLogger("moeopt").addHandler(logging.NullHandler())
 _HOME = {
     "AdapterError": "moeopt.core.errors",
     "BackendError": "moeopt.core.errors",
+    "Cluster": "moeopt.describe.cluster",
     "InstanceError": "moeopt.core.errors",
     "Limit": "moeopt.core.result",
     "MoeoptError": "moeopt.core.errors",
+    "PlacementProblem": "moeopt.placement.problem",
     "ProgressEvent": "moeopt.core.progress",
     "Result": "moeopt.core.result",
     "Status": "moeopt.core.result",
@@ -32,9 +34,11 @@ _HOME = {
 __all__ = [
     "AdapterError",
     "BackendError",
+    "Cluster",
     "InstanceError",
     "Limit",
     "MoeoptError",
+    "PlacementProblem",
     "ProgressEvent",
     "Result",
     "Status",
@@ -53,7 +57,9 @@ if TYPE_CHECKING:
     from moeopt.core.result import Limit, Result, Status
     from moeopt.core.solve import solve
     from moeopt.core.wing import Violation
+    from moeopt.describe.cluster import Cluster
     from moeopt.io import load_plan, load_problem, save_plan, save_problem
+    from moeopt.placement.problem import PlacementProblem
 
 
 def __getattr__(name: str) -> Any:

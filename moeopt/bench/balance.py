@@ -15,7 +15,8 @@ def device_loads(table: IntArray, loads: FloatArray, devices: int) -> FloatArray
     Parameters
     ----------
     table
-        Expert in each slot, shape ``(layers, slots)``, as many slots on every device; -1 for an empty one.
+        Expert in each slot, shape ``(layers, slots)``, -1 for an empty one; as many slots
+        on every device.
     loads
         Shape ``(..., layers, experts)``.
     devices

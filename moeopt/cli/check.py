@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from moeopt.cli import files
-
-INVALID = 2
+from moeopt.cli.codes import BAD_INPUT, DONE
 
 
 def add(commands: Any) -> None:
@@ -55,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
             f"moeopt: {args.plan}: {violation} (off by {violation.amount:g})",
             file=sys.stderr,
         )
-    return INVALID if broken else 0
+    return BAD_INPUT if broken else DONE
 
 
 def _doubts(problem: Any, document: Any, objective: float | None) -> list[str]:
     """Return where the plan's file disagrees with what we find: its claims are not trusted."""
-    from moeopt.core.result import OPTIMALITY_TOLERANCE
+    from moeopt.core.result import OPTIMALITY_TOLERANCE, exceeds
     from moeopt.io import problem_sha256
 
     found = []
@@ -70,11 +69,10 @@ def _doubts(problem: Any, document: Any, objective: float | None) -> list[str]:
         )
     if document.result is None or objective is None:
         return found
-    slack = OPTIMALITY_TOLERANCE * max(1.0, abs(objective))
     claimed, bound = document.result.objective, document.result.bound
-    if claimed is not None and abs(claimed - objective) > slack:
+    if claimed is not None and abs(claimed - objective) > OPTIMALITY_TOLERANCE * abs(objective):
         found.append(f"$.result.objective: claims {claimed:.9g}, the plan has {objective:.9g}")
-    if bound is not None and bound > objective + slack:
+    if bound is not None and exceeds(bound, objective):
         found.append(f"$.result.bound: claims {bound:.9g}, above the plan's {objective:.9g}")
     return found
 

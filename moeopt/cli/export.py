@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moeopt.cli import files
-
-NO_PLAN = 3
+from moeopt.cli.codes import DONE, NO_PLAN
 
 
 def add(commands: Any) -> None:
@@ -41,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"moeopt: {args.instance}: infeasible: {violation}", file=sys.stderr)
     if impossible:
         return NO_PLAN
-    models = list(wing.build(problem))
+    models = list(files.read(lambda _: wing.build(problem), args.instance))
     for model, path in zip(models, paths(args.output, len(models)), strict=True):
         _write(args.format, model, path)
         print(path)
-    return 0
+    return DONE
 
 
 def paths(output: str, count: int) -> list[Path]:

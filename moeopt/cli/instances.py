@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from moeopt.cli import files
+from moeopt.cli.codes import DONE
 
 
 def add(commands: Any) -> None:
@@ -37,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
         from moeopt.io import to_json
 
         files.write_stdout(to_json(found))
-        return 0
+        return DONE
     columns = [Column("name"), Column("size"), Column("best", ".6g"), Column("bound", ".6g")]
     rows = [["@" + e.name, e.size, e.best_objective, e.best_bound] for e in found]
     print_tables([Table(f"{len(found)} instances", columns, rows)])
-    return 0
+    return DONE

@@ -1,8 +1,6 @@
 """``moeopt``: parse, run one command, turn every outcome into an exit code and a sentence.
 
-Exit codes: 0 done (a plan); 1 our fault, or a solver or an outside service that failed; 2 bad
-input or usage, an invalid plan included; 3 proven infeasible, or no plan found within the limits;
-130 interrupted; 141 nobody read the output.
+The exit codes are those of `moeopt.cli.codes`.
 """
 
 from __future__ import annotations
@@ -16,10 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from moeopt.cli import bench, check, export, instances, schema, show, solve, version
+from moeopt.cli.codes import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OUR_FAULT
 from moeopt.core.errors import AdapterError, BackendError, InstanceError
-
-DONE, OUR_FAULT, BAD_INPUT, NO_PLAN = 0, 1, 2, 3
-INTERRUPTED, BROKEN_PIPE = 130, 141
 
 _COMMANDS = (solve, check, show, export, schema, instances, bench)
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from moeopt.cli import files
+from moeopt.cli.codes import DONE
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,17 +29,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.wing is None:
         print("\n".join(wing_names()))
-        return 0
+        return DONE
     from moeopt.io import plan_document_type, to_json
 
     wing = wing_named(args.wing, "WING")
     kind = "plan" if args.plan else "problem"
     document = plan_document_type(wing) if args.plan else wing.problem_type
-    files.write_stdout(to_json(schema_of(document, wing.name, kind)))
-    return 0
+    files.write_stdout(to_json(schema_of(document, wing, kind)))
+    return DONE
 
 
-def schema_of(document: type, wing: str, kind: str) -> dict[str, Any]:
+def schema_of(document: type, wing: Any, kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a problem's or a plan's type."""
     import msgspec
 
@@ -48,7 +49,7 @@ def schema_of(document: type, wing: str, kind: str) -> dict[str, Any]:
     own["required"] = sorted({*own.get("required", []), kind, "version"})
     return {
         "$schema": _DIALECT,
-        "$id": f"urn:moeopt:{wing}:{kind}:1",
+        "$id": f"urn:moeopt:{wing.name}:{kind}:{wing.version}",
         **own,
         "$defs": {**components, **_ARRAYS},
     }

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from moeopt.cli import files
+from moeopt.cli.codes import DONE
 
 
 def add(commands: Any) -> None:
@@ -35,18 +36,14 @@ def run(args: argparse.Namespace) -> int:
         files.write_stdout(problem_to_json(document))
     else:
         print_tables(_problem_tables(document))
-    return 0
+    return DONE
 
 
 def _problem_tables(problem: Any) -> list[Any]:
     from moeopt.core.registry import wing_of
 
     wing = wing_of(problem)
-    sizes = [
-        (name.removeprefix("num_"), f"{getattr(problem, name):,}")
-        for name in dir(type(problem))
-        if name.startswith("num_")
-    ]
+    sizes = [(name, f"{count:,}") for name, count in problem.sizes().items()]
     tables = [_facts(f"{wing.name} problem {problem.name}".rstrip(), [*sizes, *_fields(problem)])]
     impossible = wing.impossible(problem)
     if impossible:

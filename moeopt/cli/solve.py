@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from moeopt.cli import files, progress
-
-NO_PLAN = 3
+from moeopt.cli.codes import DONE, NO_PLAN
 
 
 def add(commands: Any) -> None:
@@ -86,7 +85,7 @@ def _tell(args: argparse.Namespace, problem: Any, result: Any) -> int:
         from moeopt.core.table import print_tables
 
         print_tables(wing_of(problem).summarise(problem, result.plan, result))
-    return 0
+    return DONE
 
 
 def _say_no_plan(instance: str, result: Any) -> None:
@@ -116,7 +115,7 @@ def _list_methods(args: argparse.Namespace) -> int:
         from moeopt.io import to_json
 
         files.write_stdout(to_json({w.name: _as_json(w) for w in wings}))
-        return 0
+        return DONE
     from moeopt.core.table import Column, Table, print_tables
 
     columns = [Column("method"), Column("is"), Column("does")]
@@ -128,7 +127,7 @@ def _list_methods(args: argparse.Namespace) -> int:
         )
         for wing in wings
     )
-    return 0
+    return DONE
 
 
 def _as_json(wing: Any) -> list[dict[str, Any]]:

@@ -22,6 +22,34 @@ else:
     NumberOrArray = npt.NDArray[np.number[Any]]
 
 
+def own_array(value: object, path: str, scalar: Any = Any) -> npt.NDArray[Any]:
+    """Return `value` as an array of int64 or float64 that nobody else can write to.
+
+    Parameters
+    ----------
+    value
+        An array, or what NumPy makes one of.
+    path
+        Where it stands, for errors.
+    scalar
+        ``np.float64`` makes it floats; ``np.int64`` makes it integers if all are whole.
+
+    Raises
+    ------
+    InstanceError
+        If it is not a rectangular array of real numbers within 64 bits.
+    """
+    array = numbers_of(value, path)
+    wanted = np.float64 if scalar is np.float64 or array.dtype.kind == "f" else np.int64
+    if scalar is np.int64 and wanted is np.float64 and _all_whole(array):
+        wanted = np.int64
+    if array.dtype == wanted and _is_sealed(array):
+        return array
+    own = np.array(array, dtype=wanted, order="C")
+    own.flags.writeable = False
+    return own
+
+
 def array_from_lists(value: object) -> npt.NDArray[Any]:
     """Return nested lists of numbers as an array: int64 if all are integers, else float64.
 
@@ -66,6 +94,50 @@ def require_finite_nonnegative(array: npt.NDArray[Any], path: str) -> None:
         raise InstanceError(
             path + index, value, "must be a finite number >= 0", "correct the entry"
         )
+
+
+def numbers_of(value: object, path: str) -> npt.NDArray[Any]:
+    """Return `value` as an array of integers or floats; what is one already is not copied.
+
+    Raises
+    ------
+    InstanceError
+        If it is not a rectangular array of real numbers within 64 bits.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, dtype=object)
+    fits = array.dtype.kind != "u" or not array.size or array.max() <= np.iinfo(np.int64).max
+    if array.dtype.kind in "iuf" and fits:
+        return array
+    if isinstance(value, list):
+        try:
+            array_from_lists(value)
+        except InstanceError as error:
+            raise error.under(path) from None
+    shown = f"<{array.dtype} array>" if isinstance(value, np.ndarray) else value
+    raise InstanceError(
+        path,
+        shown,
+        "must be a rectangular array of real numbers within 64 bits",
+        "give an array of floats or integers",
+    )
+
+
+def _all_whole(array: npt.NDArray[Any]) -> bool:
+    return bool(((array == np.floor(array)) & (np.abs(array) <= 2.0**53)).all())
+
+
+def _is_sealed(array: npt.NDArray[Any]) -> bool:
+    """Tell whether the array, and what it is a view of, was closed to writing for good."""
+    root = array if array.base is None else array.base
+    return (
+        type(root) is np.ndarray
+        and root.flags.owndata
+        and not root.flags.writeable
+        and not array.flags.writeable
+    )
 
 
 def _check_entries(value: object, path: str) -> None:

@@ -73,6 +73,10 @@ class InternalError(MoeoptError, AssertionError):
 
 def shorten(value: object) -> str:
     """Return `value` as one short line for an error message."""
-    text = value if isinstance(value, str) and value.startswith("<") else repr(value)
+    try:
+        text = value if isinstance(value, str) and value.startswith("<") else repr(value)
+    except ValueError:
+        # Python prints no integer of more than 4300 digits.
+        text = f"<{type(value).__name__}>"
     text = " ".join(text.split())
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

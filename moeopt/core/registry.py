@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 
 from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Method, Plan, Problem, Wing
@@ -43,7 +44,22 @@ def wing_named(name: str, path: str = "$.problem") -> Wing:
 
 
 def wing_of(document: Problem | Plan) -> Wing:
-    """Return the wing that a problem or a plan belongs to."""
+    """Return the wing that a problem or a plan belongs to.
+
+    Raises
+    ------
+    InstanceError
+        If it is neither, or of no wing that is known.
+    """
+    if not isinstance(document, Problem | Plan):
+        raise InstanceError(
+            "problem",
+            document,
+            "must be a problem or a plan of some wing, as PlacementProblem",
+            "read a file by moeopt.load_problem"
+            if isinstance(document, str | os.PathLike)
+            else "make one, or read a file by moeopt.load_problem",
+        )
     return wing_named(str(type(document).__struct_config__.tag))
 
 
@@ -55,7 +71,7 @@ def method_named(wing: Wing, name: str) -> Method:
     InstanceError
         If the wing has no such method.
     """
-    if name not in wing.methods:
+    if not isinstance(name, str) or name not in wing.methods:
         known = ", ".join(wing.methods)
         raise InstanceError("method", name, f"must be one of {known}", "choose one, or auto")
     return wing.methods[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -10,8 +11,9 @@ from moeopt.core.wing import Plan, Violation
 
 PlanT = TypeVar("PlanT", bound=Plan)
 
-#: Below this magnitude an objective counts as zero in the denominator of the gap.
-GAP_EPSILON = 1e-10
+#: Denominator of the gap of an objective of 0: the smallest normal number, because loads, seconds
+#: and bytes come in any unit and no magnitude is small by itself.
+GAP_EPSILON = sys.float_info.min
 
 #: A plan whose gap is at most this is reported as optimal: solvers work in floating point.
 OPTIMALITY_TOLERANCE = 1e-6
@@ -92,6 +94,17 @@ class Result(Generic[PlanT]):
         """``(objective - bound) / |objective|``, or ``None`` while either is unknown."""
         return relative_gap(self.objective, self.bound)
 
+    def summary(self) -> str:
+        """Return one line for people: status, objective, bound, gap, time and limit."""
+        parts = [self.status.value.replace("_", " ")]
+        for name, value in (("objective", self.objective), ("bound", self.bound)):
+            parts += [] if value is None else [f"{name} {value:.6g}"]
+        parts += [] if self.gap is None else [f"gap {100 * self.gap:.3g} %"]
+        parts += [f"{self.runtime_s:.3g} s by {self.method}"]
+        parts += [] if self.limit is Limit.NONE else [f"stopped by the {self.limit.value} limit"]
+        parts += [str(violation) for violation in self.violations]
+        return ", ".join(parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the plan as plain JSON types."""
         return {
@@ -111,7 +124,16 @@ class Result(Generic[PlanT]):
 
 
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
-    """Return ``(objective - bound) / max(|objective|, eps)``, ``None`` if either is unknown."""
+    """Return ``(objective - bound) / max(|objective|, eps)``, ``None`` if either is unknown.
+
+    Scaling both changes nothing, and it is 0 only where the bound reaches the objective.
+    """
     if objective is None or bound is None:
         return None
-    return max(0.0, objective - bound) / max(abs(objective), GAP_EPSILON)
+    # An objective too small to be normal is still no zero.
+    return max(0.0, objective - bound) / (abs(objective) or GAP_EPSILON)
+
+
+def exceeds(bound: float, objective: float) -> bool:
+    """Tell whether a lower bound is above an objective by more than rounding."""
+    return bound - objective > OPTIMALITY_TOLERANCE * abs(objective)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from moeopt.core.arguments import number, whole
 from moeopt.core.errors import InstanceError, InternalError
 from moeopt.core.progress import Progress
 from moeopt.core.registry import method_named, wing_of
 from moeopt.core.result import (
-    GAP_EPSILON,
     OPTIMALITY_TOLERANCE,
     Limit,
     Result,
     Status,
+    exceeds,
     relative_gap,
 )
 from moeopt.core.stop import Context
@@ -39,8 +41,8 @@ def solve(
     method
         Name of one of the wing's methods; ``"auto"`` is the portfolio most users want.
     time_limit_s
-        Wall-clock seconds for the whole solve. It holds: a solver that overruns is stopped and
-        the incumbent returned.
+        Wall-clock seconds for the whole solve; ``None`` and ``inf`` are no limit. It holds: a
+        solver that overruns is stopped and the incumbent returned.
     gap
         Stop once the relative gap is at most this.
     seed
@@ -64,12 +66,9 @@ def solve(
     BackendError
         If a solver failed.
     """
-    _check_arguments(time_limit_s, gap, seed, workers)
-    wing = wing_of(problem)
+    wing = _wing_of_problem(problem)
     chosen = method_named(wing, method)
-    context = Context(
-        time_limit_s=time_limit_s, gap=gap, seed=seed, workers=workers, progress=progress
-    )
+    context = _context(time_limit_s, gap, seed, workers, progress)
     impossible = tuple(wing.impossible(problem))
     if impossible:
         return _result(context, chosen, Outcome(infeasible=impossible), Status.INFEASIBLE)
@@ -95,10 +94,7 @@ def _checked(
         raise InternalError(f"method {method.name} returned an invalid plan: {broken[0]}")
     objective = wing.evaluate(problem, outcome.plan).objective
     bound = outcome.bound
-    if (
-        bound is not None
-        and bound > objective + OPTIMALITY_TOLERANCE * abs(objective) + GAP_EPSILON
-    ):
+    if bound is not None and exceeds(bound, objective):
         raise InternalError(
             f"method {method.name} claims the bound {bound!r} above its own plan's {objective!r}"
         )
@@ -133,15 +129,45 @@ def _result(
     )
 
 
-def _check_arguments(time_limit_s: float | None, gap: float, seed: int, workers: int) -> None:
-    if time_limit_s is not None and not time_limit_s > 0:
-        raise InstanceError("time_limit_s", time_limit_s, "must be > 0", "leave it out for none")
+def _wing_of_problem(problem: Problem) -> Wing:
+    wing = wing_of(problem)
+    if not isinstance(problem, wing.problem_type):
+        raise InstanceError(
+            "problem",
+            f"<a {type(problem).__name__}>",
+            f"must be a {wing.problem_type.__name__}",
+            "give the problem that the plan is for",
+        )
+    return wing
+
+
+def _context(
+    time_limit_s: float | None, gap: float, seed: int, workers: int, progress: Progress | None
+) -> Context:
+    """Return the checked arguments of a solve, its clock started."""
+    if time_limit_s is not None:
+        time_limit_s = number("time_limit_s", time_limit_s, "a number of seconds")
+        if not time_limit_s > 0:
+            remedy = "leave it out for none"
+            raise InstanceError("time_limit_s", time_limit_s, "must be > 0", remedy)
+    gap = number("gap", gap, "a number")
     if not gap >= 0:
         raise InstanceError("gap", gap, "must be >= 0", "0.01 stops at one per cent")
+    seed = whole("seed", seed)
     if not 0 <= seed < 2**31:
         raise InstanceError("seed", seed, "must be 0 to 2147483647", "solvers take no other")
+    workers = whole("workers", workers)
     if workers < 1:
         raise InstanceError("workers", workers, "must be >= 1", "1 is the default")
+    if progress is not None and not callable(progress):
+        raise InstanceError("progress", progress, "must be callable", "give a function")
+    return Context(
+        time_limit_s=None if time_limit_s == math.inf else time_limit_s,
+        gap=gap,
+        seed=seed,
+        workers=workers,
+        progress=progress,
+    )
 
 
 def _check_warm_start(wing: Wing, problem: Problem, warm_start: Plan) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
+
+from moeopt.core.fields import settle
 
 if TYPE_CHECKING:
     from moeopt.core.result import Limit
@@ -15,7 +18,21 @@ if TYPE_CHECKING:
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, eq=False):
-    """A frozen, typed record that may hold arrays; equality compares arrays by value."""
+    """A frozen, typed record that may hold arrays; equality compares arrays by value.
+
+    However it is made, by its constructor, `msgspec.structs.replace` or from a file, its fields
+    are checked against their annotations, and its arrays are copies that nobody can write to. A
+    subclass's own ``__post_init__`` runs after that.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = cls.__dict__.get("__post_init__")
+        if own is not None:
+            cls.__post_init__ = _settled_first(own)  # type: ignore[assignment,method-assign]
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -31,7 +48,7 @@ class Problem(Document, frozen=True, kw_only=True, tag_field="problem", omit_def
     Attributes
     ----------
     version
-        Version of the document's schema.
+        Version of the document's schema; a wing's own type narrows it to ``Literal[1]``.
     name
         Name of the instance, for tables and files.
     source
@@ -40,14 +57,32 @@ class Problem(Document, frozen=True, kw_only=True, tag_field="problem", omit_def
         The call that made the instance, when one did (name, seed and parameters).
     """
 
-    version: Literal[1] = 1
+    version: int = 1
     name: str = ""
     source: str = ""
     generator: dict[str, str | int | float] | None = None
 
+    def sizes(self) -> dict[str, int]:
+        """Return what the problem counts, by name: every property ``num_...``."""
+        names = [name for name in dir(type(self)) if name.startswith("num_")]
+        return {name.removeprefix("num_"): getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name)] if self.name else []
+        parts += [f"{count} {what}" for what, count in self.sizes().items()]
+        return f"<{type(self).__name__} {', '.join(parts)}>".replace(" >", ">")
+
 
 class Plan(Document, frozen=True, kw_only=True, tag_field="plan"):
-    """What a user gets. Subclasses carry the wing's name as their tag."""
+    """What a user gets. Subclasses carry the wing's name as their tag.
+
+    Attributes
+    ----------
+    version
+        Version of the document's schema; a wing's own type narrows it to ``Literal[1]``.
+    """
+
+    version: int = 1
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +230,8 @@ class Wing:
         ``build(problem)``: the list of exact models of the problem, for export.
     summarise
         ``summarise(problem, plan, result)``: tables for people, as `moeopt.core.table.Table`.
+    version
+        Version of the schema of its documents, the only one that is read.
     """
 
     name: str
@@ -206,7 +243,16 @@ class Wing:
     methods: Mapping[str, Method]
     build: Callable[[Any], Any]
     summarise: Callable[..., Any]
-    version: ClassVar[int] = 1
+    version: int = 1
+
+
+def _settled_first(own: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(own)
+    def post_init(self: Any) -> None:
+        settle(self)
+        own(self)
+
+    return post_init
 
 
 def _same(one: object, other: object) -> bool:

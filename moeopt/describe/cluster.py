@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from moeopt.core.arguments import whole
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Document
@@ -116,8 +117,11 @@ class Cluster(Document, frozen=True, kw_only=True, omit_defaults=True):
         Raises
         ------
         InstanceError
-            If the devices do not divide by the nodes.
+            If the devices do not divide by the nodes, or either is no positive whole number.
         """
+        devices, nodes = whole("devices", devices), whole("nodes", nodes)
+        if devices < 1:
+            raise InstanceError("devices", devices, "must be >= 1", "name at least one device")
         if nodes < 1 or devices % nodes:
             raise InstanceError(
                 "nodes", nodes, f"must divide the {devices} devices", "write a Cluster node by node"

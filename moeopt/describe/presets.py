@@ -25,19 +25,27 @@ def preset(kind: Kind, name: str) -> Any:
     InstanceError
         If there is no such preset.
     """
+    if kind not in _TYPES:
+        raise InstanceError("kind", kind, f"must be one of {', '.join(_TYPES)}", "choose one")
     known = _raw(kind)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
+    if not isinstance(name, str) or name not in known:
+        close = difflib.get_close_matches(str(name), known, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "write the record out instead"
         raise InstanceError("$", name, f"must be a {kind} preset ({', '.join(known)})", remedy)
-    module, _, type_name = _TYPES[kind].partition(".")
-    record = getattr(importlib.import_module(f"moeopt.describe.{module}"), type_name)
-    return msgspec.convert(known[name], record)
+    return _record(kind, name)
 
 
 def preset_names(kind: Kind) -> list[str]:
     """Return the names of all presets of a kind."""
     return list(_raw(kind))
+
+
+@functools.cache
+def _record(kind: Kind, name: str) -> Any:
+    # One for all: records are frozen.
+    module, _, type_name = _TYPES[kind].partition(".")
+    record = getattr(importlib.import_module(f"moeopt.describe.{module}"), type_name)
+    return msgspec.convert(_raw(kind)[name], record)
 
 
 @functools.cache

@@ -13,10 +13,11 @@ import numpy as np
 from moeopt.core.arrays import NumberOrArray, array_from_lists
 from moeopt.core.errors import InstanceError
 from moeopt.core.registry import wing_named
+from moeopt.core.sentences import MISSING
 from moeopt.core.wing import Wing
 from moeopt.io.encode import EXACT
 from moeopt.io.explain import explain, explain_syntax
-from moeopt.io.locate import MISSING, JsonText
+from moeopt.io.locate import JsonText
 from moeopt.io.read import Source, check_unique_keys
 
 Kind = Literal["problem", "plan"]
@@ -40,9 +41,11 @@ def decode_problem(source: Source) -> Any:
 
 def wing_of_source(source: Source, kind: Kind) -> Wing:
     """Return the wing of a document after checking its tag, its version and its keys."""
-    tag = _require_header(source.text, kind)
+    header = _header(source.text)
+    wing = wing_named(_require_tag(header, kind), f"$.{kind}")
+    _require_version(header, wing.version)
     check_unique_keys(source.text)
-    return wing_named(tag, f"$.{kind}")
+    return wing
 
 
 def kind_of_source(source: Source) -> Kind:
@@ -120,9 +123,8 @@ def _literal(raw: msgspec.Raw | msgspec.UnsetType) -> Any:
         return f"<{bytes(raw)[:40].decode('utf-8', 'replace')}>"
 
 
-def _require_header(text: JsonText, kind: Kind) -> str:
-    """Return the tag of a document of this kind, whose version we read."""
-    header = _header(text)
+def _require_tag(header: _Header, kind: Kind) -> str:
+    """Return the wing that a document of this kind names."""
     raw = getattr(header, kind)
     other: Kind = "plan" if kind == "problem" else "problem"
     if raw is msgspec.UNSET and getattr(header, other) is not msgspec.UNSET:
@@ -133,13 +135,16 @@ def _require_header(text: JsonText, kind: Kind) -> str:
     if raw is msgspec.UNSET or not isinstance(tag, str):
         remedy = f'begin with {{"{kind}": "placement", "version": 1, ..}}'
         raise InstanceError(f"$.{kind}", tag, f"must name the {kind}'s wing", remedy)
+    return tag
+
+
+def _require_version(header: _Header, ours: int) -> None:
     version = _literal(header.version)
-    if type(version) is not int or version != Wing.version:
-        newer = type(version) is int and version > Wing.version
+    if type(version) is not int or version != ours:
+        newer = type(version) is int and version > ours
         raise InstanceError(
             "$.version",
             version,
-            f"must be {Wing.version}, the version that this moeopt reads",
-            "install a newer moeopt" if newer else f'write "version": {Wing.version}',
+            f"must be {ours}, the version that this moeopt reads",
+            "install a newer moeopt" if newer else f'write "version": {ours}',
         )
-    return tag

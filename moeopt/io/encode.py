@@ -75,7 +75,7 @@ def to_json(value: Any) -> bytes:
 def _content(document: Problem | Plan) -> dict[str, Any]:
     fields: dict[str, Any] = _plain(document)
     # A default, and yet required when the document is read.
-    fields["version"] = document.version  # type: ignore[union-attr]
+    fields["version"] = document.version
     return fields
 
 

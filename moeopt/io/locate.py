@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from moeopt.core.sentences import MISSING
+
 #: Beyond this many bytes a message names line and column only: following paths takes too long.
 _FOLLOWED_BYTES = 8 * 2**20
 
@@ -17,8 +19,6 @@ _FOLLOWED_DEPTH = 8
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]')
 _TOO_LARGE = re.compile(r"-?\d+(?:\.\d+)?[eE]\+?\d+|-?\d{300,}")
 _STEPS = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-
-MISSING = "<missing>"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from moeopt.core.errors import InstanceError
-from moeopt.io.explain import closest
+from moeopt.core.sentences import closest
 
 #: Largest array, unpacked: 33 million doubles.
 MAX_ARRAY_BYTES = 256 * 2**20

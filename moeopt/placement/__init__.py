@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Evaluation": "plan",
+    "NoPlacementError": "arrays",
     "Pair": "problem",
     "Placement": "arrays",
     "PlacementPlan": "plan",
@@ -24,6 +25,7 @@ _HOME = {
 
 __all__ = [
     "Evaluation",
+    "NoPlacementError",
     "Pair",
     "Placement",
     "PlacementPlan",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from moeopt.placement.arrays import Placement, place
+    from moeopt.placement.arrays import NoPlacementError, Placement, place
     from moeopt.placement.bounds import layer_bounds
     from moeopt.placement.greedy import anticorrelation, contiguous, lpt, round_robin
     from moeopt.placement.plan import Evaluation, PlacementPlan, evaluate, violations
@@ -54,3 +56,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     raise AttributeError(f"module 'moeopt.placement' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

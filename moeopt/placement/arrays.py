@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arguments import whole
+from moeopt.core.arrays import FloatArray, IntArray, own_array
 from moeopt.core.errors import InstanceError, MoeoptError
+from moeopt.core.progress import Progress
 from moeopt.core.result import Result, relative_gap
 from moeopt.core.solve import solve
 from moeopt.describe.cluster import Cluster
 from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
+
+#: Fields of the problem that `place` states by arguments of its own.
+_STATED = ("loads_tokens", "cluster", "slots_per_device")
 
 
 class NoPlacementError(MoeoptError, ValueError):
@@ -60,7 +65,11 @@ def place(
     nodes: int = 1,
     method: str = "auto",
     time_limit_s: float | None = None,
+    gap: float = 0.0,
     seed: int = 0,
+    workers: int = 1,
+    warm_start: Any = None,
+    progress: Progress | None = None,
     **rules: Any,
 ) -> Placement:
     """Place experts on devices.
@@ -76,8 +85,10 @@ def place(
         just enough for one copy of each expert.
     nodes
         Nodes that the devices form, if `devices` is a number.
-    method, time_limit_s, seed
+    method, time_limit_s, gap, seed, workers, progress
         As for `moeopt.solve`.
+    warm_start
+        A plan to start from: a `PlacementPlan`, or its ``physical_to_logical`` alone.
     **rules
         Any further field of `PlacementProblem`: ``objective="mean_max"``, ``groups=8``, …
 
@@ -99,20 +110,32 @@ def place(
     [[0, 3, 1, 2]]
     """
     cluster = devices if isinstance(devices, Cluster) else Cluster.uniform(devices, nodes)
-    array = np.asarray(loads, dtype=np.float64)
+    array = own_array(loads, "$.loads_tokens", np.float64)
+    _check_rules(rules)
     problem = PlacementProblem(
         loads_tokens=array,
         cluster=cluster,
-        slots_per_device=_per_device(slots, cluster.num_devices, array.shape[-1]),
+        slots_per_device=_per_device(slots, cluster.num_devices, array.shape[-1:]),
         **rules,
     )
-    result = solve(problem, method, time_limit_s=time_limit_s, seed=seed)
+    if warm_start is not None and not isinstance(warm_start, PlacementPlan):
+        warm_start = PlacementPlan(physical_to_logical=warm_start)
+    result = solve(
+        problem,
+        method,
+        time_limit_s=time_limit_s,
+        gap=gap,
+        seed=seed,
+        workers=workers,
+        warm_start=warm_start,
+        progress=progress,
+    )
     if result.plan is None or result.objective is None:
         why = "; ".join(str(v) for v in result.violations) or f"limit: {result.limit.value}"
         raise NoPlacementError(f"{result.status.value}: {why}")
-    table = result.plan.physical_to_logical
     return Placement(
-        physical_to_logical=table,
+        # A copy, because other systems may want to write to it.
+        physical_to_logical=result.plan.physical_to_logical.copy(),
         expert_count=result.plan.copies(problem).sum(axis=2),
         imbalance=evaluate(problem, result.plan).imbalance,
         objective=result.objective,
@@ -121,15 +144,26 @@ def place(
     )
 
 
-def _per_device(
-    slots: int | Sequence[int] | None, devices: int, experts: int
-) -> int | tuple[int, ...]:
+def _check_rules(rules: dict[str, Any]) -> None:
+    """Raise `InstanceError` for the first rule that is no field of a problem."""
+    fields = PlacementProblem.__struct_fields__
+    known = [name for name in fields if name not in _STATED]
+    for name, value in rules.items():
+        if name not in known:
+            from moeopt.core.sentences import unknown_field
+
+            raise unknown_field(f"$.{name}", value, known)
+
+
+def _per_device(slots: Any, devices: int, experts: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Return the slots of each device; `experts` is the last entry of the loads' shape."""
     if slots is None:
-        return -(-experts // devices)
-    if not isinstance(slots, int):
-        return tuple(int(s) for s in slots)
-    if slots % devices:
+        return -(-sum(experts) // devices)
+    if isinstance(slots, Sequence | np.ndarray) and np.ndim(slots) and not isinstance(slots, str):
+        return tuple(whole(f"slots[{i}]", s) for i, s in enumerate(slots))
+    total = whole("slots", slots)
+    if total % devices:
         raise InstanceError(
             "slots", slots, f"must be a multiple of the {devices} devices", "or give one for each"
         )
-    return slots // devices
+    return total // devices

@@ -186,10 +186,14 @@ def _take(part: _Part, compiled: CompiledLayers) -> None:
         return
     # A point may round to a table that breaks a rule by less than the backend's tolerance.
     part.offer(compiled.decode(answer.x))
-    if part.objective is None or answer.objective is None or answer.status is not Status.OPTIMAL:
+    if part.objective is None or part.bound is None:
         return
-    if abs(part.objective - answer.objective) <= OPTIMALITY_TOLERANCE * abs(part.objective):
+    proven = answer.objective if answer.status is Status.OPTIMAL else None
+    if proven is not None and abs(part.objective - proven) <= OPTIMALITY_TOLERANCE * part.objective:
         part.bound = part.objective
+    # No relative tolerance helps an optimum of 0, which may be proven to be at least 1e-12.
+    if part.objective == 0.0:
+        part.bound = min(part.bound, 0.0)
 
 
 def _lift_bounds(problem: PlacementProblem, parts: list[_Part]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -36,12 +35,6 @@ class PlacementPlan(Plan, frozen=True, kw_only=True, tag="placement"):
 
     version: Literal[1] = 1
     physical_to_logical: IntArray
-
-    def __post_init__(self) -> None:
-        table = np.asarray(self.physical_to_logical)
-        if table.dtype != np.int64 and (table == np.floor(table)).all():
-            # What is not whole stays as it is, for `violations` to name.
-            msgspec.structs.force_setattr(self, "physical_to_logical", table.astype(np.int64))
 
     def copies(self, problem: PlacementProblem) -> IntArray:
         """Return the copies of each expert on each device, shape ``(layers, experts, devices)``."""
@@ -164,7 +157,8 @@ def copies_of(problem: PlacementProblem, table: npt.NDArray[Any]) -> IntArray:
 
 def layer_copies(problem: PlacementProblem, row: npt.NDArray[Any]) -> IntArray:
     """Return the copies in one layer, shape ``(experts, devices)``, of its row of slots."""
-    return copies_of(problem, row[None])[0]
+    copies: IntArray = copies_of(problem, row[None])[0]
+    return copies
 
 
 def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:

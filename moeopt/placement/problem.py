@@ -114,10 +114,11 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
         Most bytes that may be copied, over all layers.
     """
 
-    loads_tokens: Array
+    version: Literal[1] = 1
+    loads_tokens: FloatArray
     cluster: Cluster
     slots_per_device: Slots | tuple[Slots, ...]
-    scenario_weights: Array | None = None
+    scenario_weights: FloatArray | None = None
     expert_bytes: NumberOrArray | None = None
     expert_memory_bytes: Bytes | tuple[Bytes, ...] | None = None
     groups: Count = 1
@@ -134,7 +135,7 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     objective: Objective = "max_load"
     cvar_tail: Positive | None = None
     split: Split = "even"
-    source_tokens: Array | None = None
+    source_tokens: FloatArray | None = None
     timing: Timing | None = None
     previous: Array | None = None
     move_price_per_byte: NonNegative = 0.0
@@ -202,8 +203,7 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     def bytes_of_experts(self) -> FloatArray:
         """Return the bytes of each expert, shape ``(layers, experts)``; 0 where not stated."""
         value = 0 if self.expert_bytes is None else self.expert_bytes
-        shape = (self.num_layers, self.num_experts)
-        return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+        return np.full((self.num_layers, self.num_experts), value, dtype=np.float64)
 
     def memory_budget_bytes(self) -> FloatArray:
         """Return each device's bytes for experts, shape ``(devices,)``; ``inf`` if unlimited."""
@@ -230,16 +230,20 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
         return ~self.pair_mask(self.forbidden) & self.live()
 
     def copies_limit(self) -> int:
-        """Return the most copies that any expert can have under C3, C4 and C9."""
+        """Return the most copies that any expert can have under C2, C3, C4 and C9."""
+        return min(self.copies_limits().values())
+
+    def copies_limits(self) -> dict[str, int]:
+        """Return the most copies that an expert can have under each constraint that limits it."""
         live = self.live()
-        limit = self.num_slots
+        limits = {"C2": self.num_slots}
         if self.max_copies_per_device is not None:
-            limit = min(limit, int(live.sum()) * self.max_copies_per_device)
+            limits["C3"] = int(live.sum()) * self.max_copies_per_device
         if self.max_copies_per_expert is not None:
-            limit = min(limit, self.max_copies_per_expert)
+            limits["C4"] = self.max_copies_per_expert
         if self.distinct_nodes:
-            limit = min(limit, len(set(self.cluster.device_node()[live].tolist())))
-        return limit
+            limits["C9"] = len(set(self.cluster.device_node()[live].tolist()))
+        return limits
 
     def source_shares(self) -> FloatArray:
         """Return the share of an expert's tokens that each device sends.

@@ -16,7 +16,7 @@ from moeopt.placement import balance
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.certify import certify, nodes_alike
 from moeopt.placement.greedy import feasible_plan
-from moeopt.placement.plan import PlacementPlan, copies_of, evaluate
+from moeopt.placement.plan import PlacementPlan, copies_of, evaluate, layer_copies
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import joining, loads_and_weights, rules_of
 
@@ -214,7 +214,6 @@ def _anneal_round(
     rules = rules_of(problem, _home_mask(problem, start))
     table = start.copy()
     copies = copies_of(problem, table)
-    slot_device = problem.slot_device()
     for layer in range(problem.num_layers):
         steps = pace.steps(STEPS_PER_SLOT * problem.num_slots, problem.num_layers - layer)
         if context.out_of_time() or steps == 0:
@@ -252,9 +251,7 @@ def _anneal_round(
             row,
         )
         pace.took(context.elapsed_s() - before_s, steps)
-        copies[layer] = 0
-        held = row >= 0
-        np.add.at(copies[layer], (row[held], slot_device[held]), 1)
+        copies[layer] = layer_copies(problem, row)
     return table
 
 

@@ -137,22 +137,15 @@ def _even(candidates: npt.NDArray[Any]) -> FloatArray:
 
 
 def _ways(problem: PlacementProblem, copies: IntArray) -> tuple[Way, ...]:
-    """Return the ways of the even or the nearest split."""
-    devices = problem.num_devices
-    anywhere = np.ones((devices, devices))
+    """Return the ways of the even or the nearest split.
+
+    Nearest is SGLang's static rule: a copy on the source device, else on its node, else any,
+    evenly. Where several copies are equally near, SGLang draws one per source at random once;
+    this is the expectation of that draw.
+    """
+    anywhere = np.ones((problem.num_devices, problem.num_devices))
     if problem.split == "even":
         return (Way(np.ones((1, 1, 1), dtype=np.bool_), _even(copies), anywhere),)
-    return _nearest_ways(problem, copies, anywhere)
-
-
-def _nearest_ways(
-    problem: PlacementProblem, copies: IntArray, anywhere: FloatArray
-) -> tuple[Way, ...]:
-    """SGLang's static rule: a copy on the source device, else on its node, else any, evenly.
-
-    Where several copies are equally near, SGLang draws one per source at random once; this is
-    the expectation of that draw.
-    """
     node = problem.cluster.device_node()
     same_node = (node[:, None] == node[None, :]).astype(np.float64)
     # Copies on the node of each device.

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, require_finite_nonnegative, require_shape
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    own_array,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Violation
 
@@ -21,23 +27,15 @@ MAX_CELLS = 100_000_000
 
 
 def normalise(problem: PlacementProblem) -> None:
-    """Bring the arrays of a new problem to their documented shapes and types."""
-    loads = np.asarray(problem.loads_tokens, dtype=np.float64)
+    """Bring the arrays of a new problem to their documented shapes."""
+    loads = problem.loads_tokens
     if loads.ndim == 2:
         # Checked while the indices are still those that the user wrote.
         require_finite_nonnegative(loads, "$.loads_tokens")
-        loads = loads[None]
-    _set(problem, "loads_tokens", loads)
-    for name in ("scenario_weights", "source_tokens", "previous"):
-        value = getattr(problem, name)
-        if value is not None:
-            _set(problem, name, np.asarray(value))
-    if problem.expert_bytes is not None:
-        value = np.asarray(problem.expert_bytes)
-        _set(problem, "expert_bytes", value if value.ndim else value.item())
-    if isinstance(problem.slots_per_device, np.integer | list | np.ndarray):
-        slots = np.asarray(problem.slots_per_device).tolist()
-        _set(problem, "slots_per_device", tuple(slots) if isinstance(slots, list) else slots)
+        _set(problem, "loads_tokens", loads[None])
+    size = problem.expert_bytes
+    if isinstance(size, np.ndarray) and size.ndim == 0:
+        _set(problem, "expert_bytes", size.item())
 
 
 def validate(problem: PlacementProblem) -> None:
@@ -281,7 +279,7 @@ def _check_previous(problem: PlacementProblem) -> None:
             f"must be an expert 0 to {problem.num_experts - 1}, or -1 for an empty slot",
             "correct the entry",
         )
-    _set(problem, "previous", problem.previous.astype(np.int64))
+    _set(problem, "previous", own_array(problem.previous, "$.previous", np.int64))
 
 
 def _require_one_each(value: int | tuple[int, ...], devices: int, path: str) -> None:
@@ -341,13 +339,15 @@ def _slots_impossible(problem: PlacementProblem) -> list[Violation]:
                 amount=float(experts * fewest - slots),
             )
         )
-    most = problem.copies_limit()
-    if most < fewest:
+    limits = problem.copies_limits()
+    rule = min(limits, key=limits.__getitem__)
+    most = limits[rule]
+    if most < fewest and rule != "C2":
         found.append(
             Violation(
-                constraint="C4" if not problem.distinct_nodes else "C9",
+                constraint=rule,
                 path="$.min_copies_per_expert",
-                message=f"each expert needs {fewest} copies but C3, C4 and C9 allow {most};"
+                message=f"each expert needs {fewest} copies but {rule} allows {most};"
                 " lower min_copies_per_expert or allow more",
                 amount=float(fewest - most),
             )
@@ -357,12 +357,33 @@ def _slots_impossible(problem: PlacementProblem) -> list[Violation]:
             Violation(
                 constraint="C2",
                 path="$.allow_empty_slots",
-                message=f"{slots} slots cannot all be filled by {experts} experts x {most} copies;"
-                " set allow_empty_slots or allow more copies",
+                message=f"{slots} slots cannot all be filled by {experts} experts x {most} copies"
+                f" ({rule} allows no more); set allow_empty_slots or allow more copies",
                 amount=float(slots - experts * most),
             )
         )
-    return found
+    return found or _devices_impossible(problem)
+
+
+def _devices_impossible(problem: PlacementProblem) -> list[Violation]:
+    """Return the live device that has more slots than all experts together may take, if any."""
+    if problem.allow_empty_slots or problem.max_copies_per_device is None:
+        return []
+    most = problem.num_experts * problem.max_copies_per_device
+    slots = np.where(problem.live(), problem.slots(), 0)
+    over = int(slots.max()) - most
+    if over <= 0:
+        return []
+    return [
+        Violation(
+            constraint="C3",
+            path="$.max_copies_per_device",
+            message=f"device {int(slots.argmax())} has {slots.max()} slots, but C3 allows"
+            f" {problem.num_experts} experts x {problem.max_copies_per_device} copies there;"
+            " set allow_empty_slots or allow more copies",
+            amount=float(over),
+        )
+    ]
 
 
 def _pairs_impossible(problem: PlacementProblem) -> list[Violation]:
@@ -419,15 +440,65 @@ def _nodes_impossible(problem: PlacementProblem) -> list[Violation]:
     slots = np.where(problem.live(), problem.slots(), 0)
     node_slots = np.bincount(problem.cluster.device_node(), weights=slots).astype(int)
     size = problem.num_experts // problem.groups * problem.min_copies_per_expert
-    room = int((node_slots // size).sum())
-    if room >= problem.groups:
-        return []
-    return [
-        Violation(
-            constraint="C10",
-            path="$.group_rule",
-            message=f"{problem.groups} groups of {size} slots must each fit on one node, but the"
-            f" nodes have room for {room}; add slots or free the groups",
-            amount=float(problem.groups - room),
+    fit = node_slots // size
+    if fit.sum() < problem.groups:
+        short = problem.groups - int(fit.sum())
+        message = (
+            f"{problem.groups} groups of {size} slots must each fit on one node, but the"
+            f" nodes have room for {int(fit.sum())}; add slots or free the groups"
         )
-    ]
+        return [_group_violation(message, short)]
+    return [] if problem.allow_empty_slots else _fill_impossible(problem, slots, fit)
+
+
+def _fill_impossible(problem: PlacementProblem, slots: IntArray, fit: IntArray) -> list[Violation]:
+    """Return why whole groups cannot fill every slot: too few of them, or of their copies.
+
+    Parameters
+    ----------
+    problem
+        A problem whose groups stay on one node and whose slots must all be filled.
+    slots
+        Usable slots of each device.
+    fit
+        Groups that each node has room for.
+    """
+    needed = _groups_to_fill(problem, slots)
+    if needed.sum() > problem.groups:
+        message = (
+            f"the {int((needed > 0).sum())} live nodes need {int(needed.sum())} groups to fill"
+            f" their slots, but there are {problem.groups}; set allow_empty_slots, allow more"
+            " copies or use fewer nodes"
+        )
+        return [_group_violation(message, int(needed.sum()) - problem.groups)]
+    short = needed - fit
+    if short.max() <= 0:
+        return []
+    node = int(short.argmax())
+    message = (
+        f"node {node} needs {needed[node]} groups to fill its slots, but has room for"
+        f" {fit[node]}; set allow_empty_slots, or change its slots"
+    )
+    return [_group_violation(message, int(short.max()))]
+
+
+def _groups_to_fill(problem: PlacementProblem, slots: IntArray) -> IntArray:
+    """Return the fewest groups whose copies can fill the slots of each node."""
+    node_of, size = problem.cluster.device_node(), problem.num_experts // problem.groups
+    nodes = problem.cluster.num_nodes
+    per_device = problem.max_copies_per_device or int(slots.max())
+    # Copies that one expert may have on each node, and how many of them on each device.
+    here = np.minimum(slots, per_device)
+    most = np.bincount(node_of, weights=here, minlength=nodes).astype(np.int64)
+    most = np.minimum(most, problem.copies_limit())
+    if problem.distinct_nodes:
+        most = np.minimum(most, 1)
+    total = np.bincount(node_of, weights=slots, minlength=nodes).astype(np.int64)
+    needed = -(-total // np.maximum(size * most, 1))
+    # A device alone may need more groups than its node on average.
+    np.maximum.at(needed, node_of, -(-slots // (size * per_device)))
+    return needed
+
+
+def _group_violation(message: str, amount: int) -> Violation:
+    return Violation(constraint="C10", path="$.group_rule", message=message, amount=float(amount))

@@ -92,3 +92,15 @@ def test_files_in_the_wrong_place(run: Run, write: Write, instance: Path) -> Non
     assert f"{plan}: $.problem: must be a problem document" in run("check", plan, instance).err
     assert f"{instance}: $.plan: must be a plan document" in run("check", instance, instance).err
     assert "must be a file if INSTANCE is -" in run("check", "-", "-").err
+
+
+def test_claims_about_tiny_objectives_are_checked_too(run: Run, write: Write) -> None:
+    problem = write("tiny.json", INSTANCE, loads_tokens=[[4e-12, 3e-12, 2e-12, 1e-12]])
+    plan = json.loads(run("solve", problem, "--json").out)
+    plan["result"].update(objective=4e-12, bound=6e-12)
+    claimed = problem.with_name("claimed.json")
+    claimed.write_text(json.dumps(plan))
+    ran = run("check", problem, claimed)
+    assert ran.code == 0
+    assert "$.result.objective: claims 4e-12, the plan has 5e-12" in ran.err
+    assert "$.result.bound: claims 6e-12, above the plan's 5e-12" in ran.err

@@ -84,6 +84,15 @@ def test_export_of_what_cannot_be(run: Run, write: Write) -> None:
     )
 
 
+def test_export_of_what_has_no_model(run: Run, write: Write) -> None:
+    path = write("a.json", INSTANCE, split="nearest")
+    ran = run("export", path, "--format", "mps", "-o", path.with_name("m.mps"))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{path}: $.split" in ran.err
+    assert "nearest" in ran.err
+    assert not path.with_name("m.mps").exists()
+
+
 def test_version(run: Run) -> None:
     lines = run("--version").out.splitlines()
     assert lines[0] == f"moeopt {moeopt.__version__}"

@@ -184,3 +184,10 @@ def test_warnings_of_the_library_are_shown_once(
     monkeypatch.setattr(solve, "solve", warns)
     for _ in range(2):
         assert run("solve", instance, "--json").err == "moeopt: compiling moeopt's kernels\n"
+
+
+def test_an_infinite_time_limit_is_none(run: Run, instance: Path) -> None:
+    assert run("solve", instance, "--time-limit", "inf").code == 0
+    ran = run("solve", instance, "--time-limit", "nan")
+    assert (ran.code, ran.out) == (2, "")
+    assert "time_limit_s: must be > 0" in ran.err

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moeopt.core.arrays import array_from_lists, require_finite_nonnegative, require_shape
+from moeopt.core.arrays import (
+    array_from_lists,
+    own_array,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import (
     AdapterError,
     BackendError,
@@ -146,6 +151,39 @@ def test_documents_compare_arrays_by_value():
     assert one != Record(name="other", values=np.ones((2, 2)))
     assert one != Other(values=np.ones((2, 2)))
     assert one != "a string"
+
+
+class Checked(Record, frozen=True, kw_only=True):
+    count: int = 0
+
+    def __post_init__(self):
+        assert isinstance(self.values, np.ndarray | None)
+        assert type(self.count) is int
+
+
+def test_every_document_checks_its_fields_before_its_own_checks():
+    made = Checked(values=[[1, 2]], count=np.int64(4))
+    assert made.values.tolist() == [[1, 2]]
+    assert not made.values.flags.writeable
+    for fields in ({"count": "1"}, {"values": "x"}, {"name": 3}):
+        with pytest.raises(InstanceError) as caught:
+            Checked(**fields)
+        assert caught.value.path == f"$.{next(iter(fields))}"
+
+
+def test_integers_too_long_to_print_can_be_shown():
+    assert shorten(10**5000) == "<int>"
+
+
+def test_arrays_are_owned_and_closed():
+    loads = np.ones(3, dtype=np.float32)
+    own = own_array(loads, "$.a")
+    assert (own.dtype, own.flags.writeable) == (np.float64, False)
+    assert own_array(own, "$.a") is own
+    assert own_array(own[None], "$.a").base is own
+    assert own_array(own, "$.a", np.int64).dtype == np.int64
+    for odd in ([0.5], [math.nan], [1e300], [math.inf]):
+        assert own_array(odd, "$.a", np.int64).dtype == np.float64
 
 
 def test_documents_are_frozen_and_not_hashed():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from core_toys import GuessPlan, GuessProblem, broken, returning, wing
 
@@ -10,6 +11,7 @@ from moeopt.core.errors import InstanceError, InternalError
 from moeopt.core.registry import method_named, register, wing_named, wing_names, wing_of
 from moeopt.core.result import Limit, Status
 from moeopt.core.solve import solve
+from moeopt.core.wing import Outcome
 
 
 @pytest.fixture
@@ -37,6 +39,13 @@ def guess(**arguments):
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
         ({"workers": 0}, "workers"),
+        ({"time_limit_s": "5"}, "time_limit_s"),
+        ({"time_limit_s": True}, "time_limit_s"),
+        ({"gap": None}, "gap"),
+        ({"gap": 10**400}, "gap"),
+        ({"seed": 1.0}, "seed"),
+        ({"workers": True}, "workers"),
+        ({"progress": "loud"}, "progress"),
         ({"warm_start": "no plan"}, "warm_start"),
         ({"warm_start": GuessPlan(number=1.0)}, "warm_start"),
     ],
@@ -46,6 +55,39 @@ def test_arguments_are_checked(offer, arguments, path):
     with pytest.raises(InstanceError) as caught:
         guess(**arguments)
     assert caught.value.path == path
+
+
+def test_an_infinite_time_limit_is_none(monkeypatch):
+    seen = []
+    listening = replace(
+        returning(),
+        run=lambda problem, context, warm_start: seen.append(context) or Outcome(),
+    )
+    monkeypatch.setitem(registry._WINGS, "guess", wing(listening))
+    guess(time_limit_s=float("inf"), seed=np.int64(3), gap=np.float32(0.5))
+    (context,) = seen
+    assert context.time_limit_s is None
+    assert (context.seed, context.gap) == (3, 0.5)
+    assert type(context.seed) is int
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e-300, 1e-310])
+def test_no_objective_is_too_small_to_have_a_gap(offer, scale):
+    offer(plan=GuessPlan(number=4.0 * scale), bound=2.0 * scale)
+    result = solve(GuessProblem(hidden=2.0 * scale), "fixed")
+    assert result.status is Status.FEASIBLE
+    assert result.gap == pytest.approx(0.5)
+    offer(plan=GuessPlan(number=2.0 * scale), bound=3.0 * scale)
+    with pytest.raises(InternalError, match="bound"):
+        solve(GuessProblem(hidden=2.0 * scale), "fixed")
+
+
+def test_a_problem_of_another_wing_or_a_plan_is_refused(offer):
+    offer()
+    with pytest.raises(InstanceError, match="must be a GuessProblem"):
+        solve(GuessPlan(number=1.0), "fixed")
+    with pytest.raises(InstanceError, match="load_problem"):
+        solve("file.json")
 
 
 def test_an_unknown_method_is_told_the_known_ones(offer):

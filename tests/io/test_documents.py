@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import moeopt
+from moeopt.core import registry
 from moeopt.core.result import Limit, Result, Status
-from moeopt.core.wing import Violation
+from moeopt.core.wing import Plan, Problem, Violation
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.io import (
     load_any,
@@ -302,3 +304,33 @@ def test_any_field_may_hold_anything(field: str, value: Any, tmp_path_factory: A
     except moeopt.InstanceError:
         return
     assert msgspec.json.decode(problem_to_json(problem))["problem"] == "placement"
+
+
+class _NextPlan(Plan, frozen=True, kw_only=True, tag="next"):
+    version: Literal[2] = 2
+    number: float = 0.0
+
+
+class _NextProblem(Problem, frozen=True, kw_only=True, tag="next"):
+    version: Literal[2] = 2
+    hidden: float = 0.0
+
+
+def test_each_wing_has_a_version_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    placement = registry.wing_named("placement")
+    newer = dataclasses.replace(
+        placement, name="next", problem_type=_NextProblem, plan_type=_NextPlan, version=2
+    )
+    monkeypatch.setitem(registry._WINGS, "next", newer)
+    path = tmp_path / "next.json"
+    moeopt.save_problem(path, _NextProblem(hidden=3.0))
+    assert json.loads(path.read_text()) == {"problem": "next", "version": 2, "hidden": 3}
+    assert moeopt.load_problem(path) == _NextProblem(hidden=3.0)
+    path.write_bytes(plan_to_json(_NextPlan(number=1.0)))
+    assert moeopt.load_plan(path) == _NextPlan(number=1.0)
+    path.write_text('{"problem": "next", "version": 1}')
+    with pytest.raises(moeopt.InstanceError, match="must be 2") as caught:
+        moeopt.load_problem(path)
+    assert caught.value.path == "$.version"

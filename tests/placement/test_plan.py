@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import brute_force, fits
 
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.placement.plan import (
@@ -292,11 +293,14 @@ def test_layer_time_between_nodes_waits_for_the_slowest_port() -> None:
 @pytest.mark.parametrize("split", ["even", "nearest"])
 def test_layer_time_of_a_large_shape_stays_small(split: Any) -> None:
     layers, experts, devices = 8, 256, 144
+    node = Node(devices=8, nic_bandwidth_bytes_per_s=1e9)
     stated = problem(
-        np.ones((layers, experts)), devices, 18, objective="layer_time", timing=TIMING, split=split,
-        cluster=Cluster.uniform(devices, 18, nic_bandwidth_bytes_per_s=1e9),
+        np.ones((layers, experts)).tolist(), objective="layer_time", timing=TIMING, split=split,
+        cluster=Cluster(nodes=(NodeGroup(node=node, count=devices // 8),)),
     )  # fmt: skip
-    table = PlacementPlan(physical_to_logical=np.tile(np.arange(2 * devices) % experts, (layers, 1)))
+    table = PlacementPlan(
+        physical_to_logical=np.tile(np.arange(2 * devices) % experts, (layers, 1))
+    )
     tracemalloc.start()
     evaluate(stated, table)
     peak = tracemalloc.get_traced_memory()[1]
@@ -337,6 +341,15 @@ def test_move_price_counts_bytes_of_new_pairs() -> None:
     assert value(stated, [0, 1, 2, 3]) == pytest.approx(7)
     assert value(stated, [0, 2, 1, 3]) == pytest.approx(6 + 0.5 * (2 + 4))
     assert value(stated, [2, 3, 0, 1]) == pytest.approx(7 + 0.5 * 15)
+
+
+def test_brute_force_tells_what_it_does_not_take() -> None:
+    # One device of 4 experts and 2 slots has 10 fillings: 10^5 tables fit, 10^6 do not.
+    assert fits(problem(FOUR, 5))
+    assert not fits(problem(FOUR, 6))
+    assert fits(problem(FOUR, 6, dead_devices=(2,)))
+    with pytest.raises(ValueError, match="too large"):
+        brute_force(problem(FOUR, 6))
 
 
 TABLES = st.lists(st.permutations(range(4)), min_size=2, max_size=2)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moeopt.describe.cluster import Cluster, Device
+from moeopt.describe.cluster import Cluster, Node, NodeGroup
 from moeopt.placement import split
 from moeopt.placement.problem import PlacementProblem, Timing
 from moeopt.placement.split import shares_of_plan, slot_loads
@@ -44,13 +44,11 @@ def _dense(problem: PlacementProblem, copies: Any) -> Any:
     node = problem.cluster.device_node()
     shares = np.zeros((layers, devices, experts, devices))
     for layer, source, expert in np.ndindex(layers, devices, experts):
-        row = copies[layer, expert]
-        for near in (np.arange(devices) == source, node == node[source], node >= 0):
-            if problem.split == "nearest" and not (row * near).any():
-                continue
-            if problem.split == "nearest" or near.all():
-                shares[layer, source, expert] = row * near / (row * near).sum()
-                break
+        near = [np.arange(devices) == source, node == node[source]]
+        rings = [*near, node >= 0] if problem.split == "nearest" else [node >= 0]
+        rows = [copies[layer, expert] * ring for ring in rings]
+        row = next(row for row in rows if row.any())
+        shares[layer, source, expert] = row / row.sum()
     return shares
 
 
@@ -72,6 +70,9 @@ def test_nearest_prefers_the_device_then_the_node_then_anyone() -> None:
     assert far[2:] == pytest.approx(np.array([[0.5, 0.5, 0, 0]] * 2))
 
 
+NODE = Node(devices=2, nic_bandwidth_bytes_per_s=1.0)
+
+
 @st.composite
 def _splits(draw: st.DrawFn) -> tuple[PlacementProblem, Any]:
     """Draw a problem of 2 scenarios, 3 layers, 3 experts and 4 devices, and copies."""
@@ -80,11 +81,11 @@ def _splits(draw: st.DrawFn) -> tuple[PlacementProblem, Any]:
     dead = draw(st.sampled_from([(), (1,)]))
     copies[..., list(dead)] = 0
     copies[..., 0] = np.maximum(copies[..., 0], copies.sum(axis=2) == 0)
-    sources = numbers.integers(0, 3, (4, 3, 3)) * 1.0
+    sources = numbers.integers(0, 3, (4, 3, 3)).astype(np.float64)
     sources[list(dead)] = 0
     stated = PlacementProblem(
-        loads_tokens=numbers.integers(0, 20, (2, 3, 3)) * 1.0,
-        cluster=Cluster.uniform(4, 2, Device(), nic_bandwidth_bytes_per_s=1.0),
+        loads_tokens=numbers.integers(0, 20, (2, 3, 3)).astype(np.float64),
+        cluster=Cluster(nodes=(NodeGroup(node=NODE, count=2),)),
         slots_per_device=6,
         dead_devices=dead,
         split=draw(st.sampled_from(["even", "nearest"])),

@@ -57,7 +57,8 @@ def drawn(strategy, examples, number=0):
     ],
 )
 def test_draws_the_type_and_every_field(strategy, kind):
-    examples = drawn(strategy, 120)
+    # Rare fields of problems need many; what is drawn depends on the modules loaded before.
+    examples = drawn(strategy, 400 if kind is PlacementProblem else 120)
     assert all(type(example) is kind for example in examples)
     varied = {
         field
@@ -110,7 +111,8 @@ def test_every_option_of_a_problem_is_reached():
         (objective, split)
         for objective in OBJECTIVES
         for split in SPLITS
-        if objective != "activated" or split == "even"
+        if split == "even"
+        or (objective != "activated" and (objective, split) != ("layer_time", "optimal"))
     }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arguments import whole
+from moeopt.core.arrays import FloatArray, IntArray, numbers_of
 from moeopt.core.errors import InstanceError
 from moeopt.placement import balance
 
 Effort = Literal["auto", "fast", "eplb", "search"]
+
+_METHODS = get_args(Effort)
 
 #: Work per slot of ``method="search"``.
 SEARCH_WORK = 40_000
@@ -67,27 +71,41 @@ def rebalance_experts(
     Raises
     ------
     InstanceError
-        If the sizes do not fit together.
+        If an argument is out of range, or the sizes do not fit together.
+    NoPlacementError
+        If no valid plan was found.
     """
     load = _as_array(weight)
+    num_replicas, num_groups = whole("num_replicas", num_replicas), whole("num_groups", num_groups)
+    num_nodes, num_gpus = whole("num_nodes", num_nodes), whole("num_gpus", num_gpus)
+    _check_choices(method, max_copies_per_gpu, seed)
     hierarchical = num_groups > 1 and num_nodes > 0 and num_groups % num_nodes == 0
     _check(load, num_replicas, num_groups, num_nodes, num_gpus, hierarchical)
+    nodes = num_nodes if hierarchical else 1
+    if max_copies_per_gpu is not None:
+        _check_fill(load.shape[1] // nodes, num_replicas, num_gpus, max_copies_per_gpu)
     blocks = balance.uniform_blocks(
         load,
         num_replicas,
         num_gpus,
-        nodes=num_nodes if hierarchical else 1,
+        nodes=nodes,
         groups=num_groups if hierarchical else 0,
         per_device=max_copies_per_gpu or 0,
     )
     if method == "eplb":
-        table = balance.eplb(blocks).table
+        found = balance.eplb(blocks)
     elif method == "fast":
-        table = balance.fast(blocks).table
+        found = balance.fast(blocks)
     else:
         work = balance.AUTO_WORK if method == "auto" else SEARCH_WORK
-        table = balance.search(blocks, work, seed).table
+        found = balance.search(blocks, work, seed)
+    table = found.table
+    # Cheap, and enough: a slot left empty, a layer given up.
+    if table.min() < 0 or not math.isfinite(found.value.sum()):
+        raise _no_plan()
     slots_of, count = logical_maps(table, load.shape[1])
+    if count.min() < 1:
+        raise _no_plan()
     return _like(weight, table), _like(weight, slots_of), _like(weight, count)
 
 
@@ -115,7 +133,7 @@ def logical_maps(table: IntArray, experts: int) -> tuple[IntArray, IntArray]:
 def _as_array(weight: Any) -> FloatArray:
     if "torch" in sys.modules and isinstance(weight, sys.modules["torch"].Tensor):
         weight = weight.detach().cpu().float().numpy()
-    load = np.asarray(weight, dtype=np.float64)
+    load = numbers_of(weight, "weight").astype(np.float64)
     if load.ndim != 2 or 0 in load.shape:
         raise InstanceError(
             "weight", f"<shape {load.shape}>", "must have shape (layers, experts)", "reshape it"
@@ -123,6 +141,35 @@ def _as_array(weight: Any) -> FloatArray:
     if not (np.isfinite(load).all() and (load >= 0).all()):
         raise InstanceError("weight", "<loads>", "must be finite and >= 0", "correct the loads")
     return load
+
+
+def _check_choices(method: str, max_copies_per_gpu: int | None, seed: int) -> None:
+    if method not in _METHODS:
+        known = ", ".join(_METHODS)
+        raise InstanceError("method", method, f"must be one of {known}", "auto is the default")
+    if not 0 <= whole("seed", seed) < 2**31:
+        raise InstanceError("seed", seed, "must be 0 to 2147483647", "0 is the default")
+    if max_copies_per_gpu is not None and whole("max_copies_per_gpu", max_copies_per_gpu) < 1:
+        raise InstanceError(
+            "max_copies_per_gpu", max_copies_per_gpu, "must be >= 1", "None is any number"
+        )
+
+
+def _check_fill(experts: int, replicas: int, gpus: int, most: int) -> None:
+    """Raise `InstanceError` if a device has more slots than its node's experts may take."""
+    if replicas // gpus > experts * most:
+        raise InstanceError(
+            "max_copies_per_gpu",
+            most,
+            f"must let {experts} experts fill the {replicas // gpus} slots of a device",
+            "raise it, or use fewer slots",
+        )
+
+
+def _no_plan() -> Exception:
+    from moeopt.placement.arrays import NoPlacementError
+
+    return NoPlacementError("no_plan_found: the slots could not be filled; try method='search'")
 
 
 def _check(
