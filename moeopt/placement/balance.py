@@ -22,8 +22,10 @@ MOST_GROUPS_ENUMERATED = 8
 FAST_WORK = 60
 AUTO_WORK = 500
 
-#: Within this relative distance of its bound a layer is not searched further.
+#: Within this relative distance of its bound a layer is not searched further: in the calls that
+#: engines make, and in a search that has the time.
 CLOSE = 5e-4
+SEARCHED_CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,7 @@ def _solve(
         blocks.may_empty,
         lower,
         work,
-        CLOSE,
+        CLOSE if work <= AUTO_WORK else SEARCHED_CLOSE,
         seed,
         table,
         value,
