@@ -38,7 +38,7 @@ CLAIRVOYANT = "clairvoyant"
 
 def run(setting: Setting) -> Report:
     """Score every method on both tasks and all windows."""
-    limit_s = 0.6 if setting.quick else 10.0
+    limit_s = 0.4 if setting.quick else 10.0
     report = Report(data={"held_out": {}})
     rows: tuple[list[list[Cell]], ...] = ([], [])
     worst = dict.fromkeys(WINDOWS, 0.0)
