@@ -271,7 +271,7 @@ def _worst(constraint: str, excess: npt.NDArray[Any], what: str) -> list[Violati
         return []
     index = np.unravel_index(int(np.argmax(excess)), excess.shape)
     layer, *rest = (int(i) for i in index)
-    message = f"{what.format(*rest)} in layer {layer} (off by {excess[index]:g})"
+    message = f"{what.format(*rest)} in layer {layer}"
     return [_violation(constraint, f"[{layer}]", message, float(excess[index]))]
 
 
