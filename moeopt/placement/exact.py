@@ -191,9 +191,10 @@ def _take(part: _Part, compiled: CompiledLayers) -> None:
     proven = answer.objective if answer.status is Status.OPTIMAL else None
     if proven is not None and abs(part.objective - proven) <= OPTIMALITY_TOLERANCE * part.objective:
         part.bound = part.objective
-    # No relative tolerance helps an optimum of 0, which may be proven to be at least 1e-12.
-    if part.objective == 0.0:
-        part.bound = min(part.bound, 0.0)
+    # The plan itself shows that no bound above its value holds: what is above it by a backend's
+    # tolerance is rounding, and for an optimum of 0 no relative tolerance says how much.
+    if part.objective == 0.0 or part.bound <= part.objective * (1 + 10 * OPTIMALITY_TOLERANCE):
+        part.bound = min(part.bound, part.objective)
 
 
 def _lift_bounds(problem: PlacementProblem, parts: list[_Part]) -> None:

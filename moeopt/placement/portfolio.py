@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from moeopt.core.stop import Context
@@ -37,8 +38,10 @@ def auto(
     """
     if warm_start is None and is_enumerable(problem):
         found = enumerate_within(problem, context)
-        if found.plan is not None:
+        proven = found.statistics["proven_layers"] == problem.num_layers
+        if found.plan is not None and (proven or context.time_limit_s is None):
             return found
+        return _better(problem, found, search(problem, context, None))
     if is_tiny(problem):
         return _prove(problem, context, warm_start)
     if warm_start is None and context.time_limit_s is None and balance.is_plain(problem):
@@ -68,8 +71,10 @@ def _prove(
     """Search, then let the exact model prove that plan or better it."""
     from moeopt.placement.exact import refuses
 
+    if refuses(problem) is not None:
+        return search(problem, context, warm_start)
     first = search(problem, context.part(0.3), warm_start)
-    if first.infeasible or _proven(problem, first) or refuses(problem) is not None:
+    if first.infeasible or _proven(problem, first):
         return first
     assert first.plan is None or isinstance(first.plan, PlacementPlan)
     second = solve_exactly(problem, _limited(context), first.plan)
@@ -91,11 +96,23 @@ def _lifted(problem: PlacementProblem, context: Context, outcome: Outcome) -> Ou
     return outcome if bound is None else replace(outcome, bound=max(outcome.bound, bound))
 
 
+def _better(problem: PlacementProblem, one: Outcome, other: Outcome) -> Outcome:
+    """Return the outcome with the better plan, with the larger of the two bounds."""
+    bound = max((b for b in (one.bound, other.bound) if b is not None), default=None)
+    best = one if _value(problem, one) < _value(problem, other) else other
+    return replace(best, bound=bound)
+
+
+def _value(problem: PlacementProblem, outcome: Outcome) -> float:
+    """Return the objective of an outcome's plan, ``inf`` without one."""
+    if not isinstance(outcome.plan, PlacementPlan):
+        return math.inf
+    return evaluate(problem, outcome.plan).objective
+
+
 def _proven(problem: PlacementProblem, outcome: Outcome) -> bool:
-    if outcome.plan is None or outcome.bound is None:
-        return False
-    assert isinstance(outcome.plan, PlacementPlan)
-    return evaluate(problem, outcome.plan).objective <= outcome.bound * (1 + 1e-9)
+    bound = outcome.bound
+    return bound is not None and _value(problem, outcome) <= bound * (1 + 1e-9)
 
 
 def _limited(context: Context) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +77,9 @@ def _plain(problem: PlacementProblem, context: Context) -> Outcome:
             done += 1
             value, bound = float(best.value.sum()), float(best.bound.sum())
             context.report(value, bound, f"round {done}")
+            if not math.isfinite(value):
+                # What packs no layer's plan now will not later: other ways need the time.
+                break
             limit = _stop(context.part(share), value, bound, done, PLAIN_ROUNDS + 1)
             if limit is not None:
                 break

@@ -231,3 +231,27 @@ def test_the_bound_sees_pins_through_the_linear_relaxation():
     pins = (Pair(expert=0, device=0), Pair(expert=1, device=0))
     result = place(loads, 4, 16, pinned=pins, method="auto").result
     assert result.bound >= 90.0 - 1e-3
+
+
+@pytest.mark.parametrize("method", ["auto", "search"])
+def test_a_layer_that_packing_cannot_plan_is_left_to_other_ways(method):
+    """Unequal slots in a node can defeat the fast packing; with a time limit a plan is found."""
+    problem = PlacementProblem(
+        loads_tokens=np.array([[7.0, 3, 1, 3]]),
+        cluster=Cluster.uniform(4, 2),
+        slots_per_device=(3, 1, 3, 1),
+        groups=2,
+        group_rule="one_node",
+        allow_empty_slots=True,
+    )
+    result = solve(problem, method, time_limit_s=2.0)
+    assert result.plan is not None
+    assert result.objective >= 6.5 - 1e-9
+
+
+def test_auto_goes_on_where_enumeration_did_not_prove():
+    """With time left, layers that enumeration left open are searched on."""
+    loads = np.random.default_rng(0).lognormal(0, 1, (60, 12))
+    problem = PlacementProblem(loads_tokens=loads, cluster=Cluster.uniform(4), slots_per_device=6)
+    limited = solve(problem, time_limit_s=4.0)
+    assert limited.status == "optimal" or limited.limit == "time"
