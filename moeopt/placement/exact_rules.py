@@ -122,7 +122,7 @@ def prices_nodes(problem: PlacementProblem) -> bool:
 def least_copies(frame: Frame) -> None:
     """C1: every expert has at least `min_copies_per_expert` copies."""
     least = frame.problem.min_copies_per_expert
-    _sum_rows(frame, "C1", frame.copies, lower=least)
+    sum_rows(frame.builder, "C1", frame.copies, lower=least)
 
 
 def filled_slots(frame: Frame) -> None:
@@ -133,21 +133,21 @@ def filled_slots(frame: Frame) -> None:
     columns = frame.copies.transpose(0, 2, 1)
     shape = (problem.num_layers, problem.num_devices)
     least = np.broadcast_to(np.where(must, slots, 0), shape).ravel()
-    _sum_rows(frame, "C2", columns, lower=least, upper=np.broadcast_to(slots, shape).ravel())
+    sum_rows(frame.builder, "C2", columns, lower=least, upper=np.broadcast_to(slots, shape).ravel())
 
 
 def copies_per_device(frame: Frame) -> None:
     """C3: at most `max_copies_per_device` copies of an expert on a device."""
     most = frame.problem.max_copies_per_device
     if most is not None and not frame.tighten:
-        _sum_rows(frame, "C3", frame.copies[..., None], upper=most)
+        sum_rows(frame.builder, "C3", frame.copies[..., None], upper=most)
 
 
 def copies_per_expert(frame: Frame) -> None:
     """C4: at most `max_copies_per_expert` copies of an expert."""
     most = frame.problem.max_copies_per_expert
     if most is not None:
-        _sum_rows(frame, "C4", frame.copies, upper=most)
+        sum_rows(frame.builder, "C4", frame.copies, upper=most)
 
 
 def memory(frame: Frame) -> None:
@@ -160,35 +160,35 @@ def memory(frame: Frame) -> None:
     unit = problem.bytes_of_experts().max() or 1.0
     columns = frame.copies[:, :, limited].transpose(2, 0, 1)
     weights = problem.bytes_of_experts()[None] / unit
-    _sum_rows(frame, "C5", columns, weights, upper=budget[limited] / unit, keep=1)
+    sum_rows(frame.builder, "C5", columns, weights, upper=budget[limited] / unit, keep=1)
 
 
 def pinned(frame: Frame) -> None:
     """C6: a pinned expert has a copy on its device."""
     pairs = frame.problem.pair_mask(frame.problem.pinned)
     if pairs.any() and not frame.tighten:
-        _sum_rows(frame, "C6", frame.copies[pairs][:, None], lower=1)
+        sum_rows(frame.builder, "C6", frame.copies[pairs][:, None], lower=1)
 
 
 def forbidden(frame: Frame) -> None:
     """C7: an expert has no copy on a device that is forbidden to it."""
     pairs = frame.problem.pair_mask(frame.problem.forbidden)
     if pairs.any() and not frame.tighten:
-        _sum_rows(frame, "C7", frame.copies[pairs][:, None], upper=0)
+        sum_rows(frame.builder, "C7", frame.copies[pairs][:, None], upper=0)
 
 
 def dead_devices(frame: Frame) -> None:
     """C8: a dead device holds nothing."""
     dead = ~frame.problem.live()
     if dead.any() and not frame.tighten:
-        _sum_rows(frame, "C8", frame.copies[:, :, dead].transpose(0, 2, 1), upper=0)
+        sum_rows(frame.builder, "C8", frame.copies[:, :, dead].transpose(0, 2, 1), upper=0)
 
 
 def distinct_nodes(frame: Frame) -> None:
     """C9: at most one copy of an expert on a node."""
     if frame.problem.distinct_nodes:
         for devices in devices_of_nodes(frame.problem):
-            _sum_rows(frame, "C9", frame.copies[:, :, devices], upper=1)
+            sum_rows(frame.builder, "C9", frame.copies[:, :, devices], upper=1)
 
 
 def present_where_copied(frame: Frame) -> None:
@@ -196,13 +196,13 @@ def present_where_copied(frame: Frame) -> None:
     if frame.present is not None and frame.present is not frame.copies:
         columns = np.stack([frame.copies, frame.present], axis=-1)
         weights = np.stack([np.ones(frame.copies.shape), -frame.copies_upper], axis=-1)
-        _sum_rows(frame, "D4", columns, weights, upper=0)
+        sum_rows(frame.builder, "D4", columns, weights, upper=0)
 
 
 def one_home(frame: Frame) -> None:
     """D10: every group has one home node."""
     if frame.home is not None:
-        _sum_rows(frame, "D10", frame.home, lower=1, upper=1)
+        sum_rows(frame.builder, "D10", frame.home, lower=1, upper=1)
 
 
 def groups_at_home(frame: Frame) -> None:
@@ -217,7 +217,7 @@ def groups_at_home(frame: Frame) -> None:
     home = frame.home[:, problem.expert_group()][:, :, problem.cluster.device_node()]
     columns = np.stack([frame.copies, home], axis=-1)
     weights = np.stack([np.ones(home.shape), -frame.copies_upper], axis=-1)
-    _sum_rows(frame, "C10", columns, weights, upper=0)
+    sum_rows(frame.builder, "C10", columns, weights, upper=0)
 
 
 def moved_bytes(frame: Frame) -> None:
@@ -229,8 +229,12 @@ def moved_bytes(frame: Frame) -> None:
     new = _bytes_if_new(problem)
     unit = new.max() or 1.0
     columns = frame.present.reshape(1, -1)
-    _sum_rows(
-        frame, "C11", columns, new.reshape(1, -1) / unit, upper=problem.max_moved_bytes / unit
+    sum_rows(
+        frame.builder,
+        "C11",
+        columns,
+        new.reshape(1, -1) / unit,
+        upper=problem.max_moved_bytes / unit,
     )
 
 
@@ -267,19 +271,6 @@ def sum_rows(
     count = int(np.prod(columns.shape[:keep]))
     row = np.arange(count).reshape(*columns.shape[:keep], *[1] * (columns.ndim - keep))
     builder.add_rows(group, row, columns, weights, lower=lower, upper=upper, count=count)
-
-
-def _sum_rows(
-    frame: Frame,
-    group: str,
-    columns: IntArray,
-    weights: FloatArray | float = 1.0,
-    *,
-    lower: FloatArray | IntArray | float = -np.inf,
-    upper: FloatArray | IntArray | float = np.inf,
-    keep: int | None = None,
-) -> None:
-    sum_rows(frame.builder, group, columns, weights, lower=lower, upper=upper, keep=keep)
 
 
 def _bytes_if_new(problem: PlacementProblem) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from moeopt.core.registry import register
@@ -39,26 +40,17 @@ def _constructed(
     return run
 
 
-def _eplb(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
-    del context, warm_start
-    return _bounded(problem, balance.eplb(balance.blocks_of(problem)))
+def _packed(
+    pack: Callable[[balance.Blocks], balance.Balanced],
+) -> Callable[[PlacementProblem, Context, object], Outcome]:
+    def run(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
+        del context, warm_start
+        blocks = balance.blocks_of(problem)
+        # EPLB's own steps know no bound of the groups: the best spread's is told in all cases.
+        found = replace(pack(blocks), bound=balance.block_bounds(blocks))
+        return plain_outcome(problem, found)
 
-
-def _hierarchical(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
-    del context, warm_start
-    return _bounded(problem, balance.hierarchical(balance.blocks_of(problem)))
-
-
-def _fast(problem: PlacementProblem, context: Context, warm_start: object) -> Outcome:
-    del context, warm_start
-    return _bounded(problem, balance.fast(balance.blocks_of(problem)))
-
-
-def _bounded(problem: PlacementProblem, found: balance.Balanced) -> Outcome:
-    bound = balance.block_bounds(balance.blocks_of(problem))
-    return plain_outcome(
-        problem, balance.Balanced(table=found.table, value=found.value, bound=bound)
-    )
+    return run
 
 
 def _not_linear(problem: PlacementProblem) -> str | None:
@@ -106,7 +98,7 @@ METHODS = (
     Method(
         name="fast",
         summary="EPLB's plan improved by a short swap descent, for engines; never worse than EPLB",
-        run=_fast,
+        run=_packed(balance.fast),
         capabilities=Capabilities(bounds=True),
         refuses=_not_plain,
     ),
@@ -128,14 +120,14 @@ METHODS = (
     Method(
         name="eplb",
         summary="DeepSeek's EPLB, our own writing: greedy replicas, LPT, groups packed on nodes",
-        run=_eplb,
+        run=_packed(balance.eplb),
         capabilities=Capabilities(bounds=True),
         refuses=_not_eplb,
     ),
     Method(
         name="hierarchical",
         summary="groups spread optimally over nodes, then EPLB's replicas and LPT on each node",
-        run=_hierarchical,
+        run=_packed(balance.hierarchical),
         capabilities=Capabilities(bounds=True),
         refuses=_not_hierarchical,
     ),

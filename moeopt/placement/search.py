@@ -76,10 +76,10 @@ def _plain(problem: PlacementProblem, context: Context) -> Outcome:
                 round_s = context.elapsed_s() - before_s
             done += 1
             value, bound = float(best.value.sum()), float(best.bound.sum())
-            context.report(value, bound, f"round {done}")
             if not math.isfinite(value):
                 # What packs no layer's plan now will not later: other ways need the time.
                 break
+            context.report(value, bound, f"round {done}")
             limit = _stop(context.part(share), value, bound, done, PLAIN_ROUNDS + 1)
             if limit is not None:
                 break
