@@ -23,6 +23,7 @@ _HOME = {
     "ProgressEvent": "moeopt.core.progress",
     "Result": "moeopt.core.result",
     "Status": "moeopt.core.result",
+    "TransferProblem": "moeopt.transfers.problem",
     "Violation": "moeopt.core.wing",
     "load_plan": "moeopt.io",
     "load_problem": "moeopt.io",
@@ -42,6 +43,7 @@ __all__ = [
     "ProgressEvent",
     "Result",
     "Status",
+    "TransferProblem",
     "Violation",
     "__version__",
     "load_plan",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from moeopt.describe.cluster import Cluster
     from moeopt.io import load_plan, load_problem, save_plan, save_problem
     from moeopt.placement.problem import PlacementProblem
+    from moeopt.transfers.problem import TransferProblem
 
 
 def __getattr__(name: str) -> Any:

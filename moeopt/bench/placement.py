@@ -6,7 +6,6 @@ ship it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from moeopt.bench import (
@@ -16,6 +15,7 @@ from moeopt.bench import (
     placement_times,
     startup,
 )
+from moeopt.bench.parts import run_parts
 from moeopt.bench.peers import Peers, find
 from moeopt.bench.registry import Report, Setting, Workload, register
 from moeopt.bench.timing import one_core
@@ -34,20 +34,10 @@ def run(setting: Setting) -> Report:
             "exact optimum": placement_exact.run,
             "held-out loads": lambda: placement_held_out.run(setting),
         }
-        for title, part in parts.items():
-            _timed(setting, report, title, part)
+        run_parts(setting, "placement", parts, report)
     # The command line is timed as users start it: on whatever cores there are.
-    _timed(setting, report, "start-up", lambda: startup.run(setting))
+    run_parts(setting, "placement", {"start-up": lambda: startup.run(setting)}, report)
     return report
-
-
-def _timed(setting: Setting, report: Report, title: str, part: Callable[[], Report]) -> None:
-    setting.say(f"bench placement: {title} ...")
-    begun = time.perf_counter()
-    report.add(part())
-    seconds = time.perf_counter() - begun
-    report.data.setdefault("part_s", {})[title] = seconds
-    setting.say(f"bench placement: {title} took {seconds:.1f} s")
 
 
 def _contenders(peers: Peers) -> Report:

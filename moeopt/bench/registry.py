@@ -12,7 +12,10 @@ from moeopt.core.errors import InstanceError
 from moeopt.core.table import Table
 
 #: moeopt's own workloads and the module that registers each.
-_OWN_WORKLOADS = {"placement": "moeopt.bench.placement"}
+_OWN_WORKLOADS = {
+    "placement": "moeopt.bench.placement",
+    "transfers": "moeopt.bench.transfers",
+}
 
 _WORKLOADS: dict[str, Workload] = {}
 

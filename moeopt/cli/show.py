@@ -57,6 +57,8 @@ def _plan_tables(document: Any) -> list[Any]:
 
     wing = wing_of(document.plan)
     tables = [_facts(f"{wing.name} plan", _fields(document.plan))]
+    if wing.picture is not None:
+        tables += wing.picture(document.plan)
     if document.result is not None:
         record = document.result.to_dict()
         statistics, found = record.pop("statistics"), record.pop("violations")

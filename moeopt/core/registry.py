@@ -10,7 +10,10 @@ from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Method, Plan, Problem, Wing
 
 #: moeopt's own wings and the module that registers each.
-_OWN_WINGS = {"placement": "moeopt.placement.methods"}
+_OWN_WINGS = {
+    "placement": "moeopt.placement.methods",
+    "transfers": "moeopt.transfers.methods",
+}
 
 _WINGS: dict[str, Wing] = {}
 

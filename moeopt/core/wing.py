@@ -230,6 +230,8 @@ class Wing:
         ``build(problem)``: the list of exact models of the problem, for export.
     summarise
         ``summarise(problem, plan, result)``: tables for people, as `moeopt.core.table.Table`.
+    picture
+        ``picture(plan)``: tables of what a plan says without its problem, ``None`` if nothing.
     version
         Version of the schema of its documents, the only one that is read.
     """
@@ -243,6 +245,7 @@ class Wing:
     methods: Mapping[str, Method]
     build: Callable[[Any], Any]
     summarise: Callable[..., Any]
+    picture: Callable[[Any], Any] | None = None
     version: int = 1
 
 

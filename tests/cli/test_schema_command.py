@@ -86,13 +86,16 @@ def test_it_says_what_it_is(problem_schema: dict[str, Any], run: Run) -> None:
     assert "placement" in run("schema").out.split()
     wrong = run("schema", "placment")
     assert wrong.code == 2
-    assert "WING: must be one of placement, got 'placment'; did you mean 'placement'?" in wrong.err
+    assert "WING: must be one of " in wrong.err
+    assert "got 'placment'; did you mean 'placement'?" in wrong.err
 
 
-def test_it_accepts_the_library(problem_schema: dict[str, Any]) -> None:
-    for entry in library.entries():
+@pytest.mark.parametrize("wing", sorted({entry.wing for entry in library.entries()}))
+def test_it_accepts_the_library(wing: str, run: Run) -> None:
+    schema = dict(run("schema", wing).json())
+    for entry in library.entries(f"{wing}/"):
         document = json.loads((library.folder() / entry.path).read_bytes())
-        assert accepts(problem_schema, document, problem_schema), entry.name
+        assert accepts(schema, document, schema), entry.name
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,28 @@ def test_scenarios(tmp_path: Path) -> None:
     assert held_out["search"] < held_out["lpt"] < held_out["contiguous"]
 
 
+def test_all_to_all(tmp_path: Path) -> None:
+    out = _printed("transfers_all_to_all.py", tmp_path)
+    took, bound = re.findall(r"^dispatch ([\d.]+) us, bound ([\d.]+) us", out, re.M)[0]
+    assert took == bound
+    assert all(float(ratio) >= 1 for ratio in re.findall(r"takes ([\d.]+) times", out))
+    back, broken = re.findall(r"^combine ([\d.]+) us, (\d+) rules broken$", out, re.M)[0]
+    assert float(back) == pytest.approx(2 * float(took), abs=0.2)
+    assert broken == "0"
+    slow, least = re.findall(r"^with start-ups ([\d.]+) us, bound ([\d.]+) us", out, re.M)[0]
+    assert float(least) <= float(slow) < 1.05 * float(least)
+
+
+def test_migration(tmp_path: Path) -> None:
+    out = _printed("transfers_migration.py", tmp_path)
+    rows = re.findall(r"([\d.]+) ms, bound ([\d.]+) ms$", out, re.MULTILINE)
+    (half, half_bound), (full, full_bound) = rows
+    assert float(half) <= 1.02 * float(half_bound)
+    assert float(full) <= 1.02 * float(full_bound)
+    assert float(full) < float(half)
+    assert "begins with MigrationFlow(" in out
+
+
 def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out

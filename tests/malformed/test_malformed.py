@@ -14,6 +14,7 @@ import pytest
 from bad_files import FILES
 from bad_instance import BASE, Case
 from bad_texts import HEADERS, PLACES, TEXTS
+from bad_transfers import TRANSFERS, TRANSFERS_BASE, TRANSFERS_INFEASIBLE
 from bad_types import TYPES
 from bad_values import VALUES
 from infeasible import INFEASIBLE
@@ -21,14 +22,16 @@ from infeasible import INFEASIBLE
 import moeopt
 from moeopt.cli.main import main
 
-BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES]
-CASES = [*BAD, *INFEASIBLE]
+BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES, *TRANSFERS]
+CASES = [*BAD, *INFEASIBLE, *TRANSFERS_INFEASIBLE]
 
 
 def test_the_base_is_valid_and_cases_are_distinct(tmp_path: Path) -> None:
     path = tmp_path / "base.json"
     path.write_text(json.dumps(BASE))
     assert moeopt.load_problem(path).num_experts == 4
+    path.write_text(json.dumps(TRANSFERS_BASE))
+    assert moeopt.load_problem(path).num_ports == 4
     assert len({case.name for case in CASES}) == len(CASES) >= 45
 
 

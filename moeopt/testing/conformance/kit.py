@@ -12,7 +12,10 @@ import numpy as np
 from moeopt.core.wing import Plan
 
 #: The wings that bring a kit, and the module that registers it.
-_OWN_KITS = {"placement": "moeopt.testing.conformance.placement_kit"}
+_OWN_KITS = {
+    "placement": "moeopt.testing.conformance.placement_kit",
+    "transfers": "moeopt.testing.conformance.transfers_kit",
+}
 
 _KITS: dict[str, Kit] = {}
 

@@ -28,12 +28,18 @@ from moeopt.testing.strategies.placement import (
     placement_problems,
     timings,
 )
+from moeopt.testing.strategies.transfers import (
+    TRANSFER_FEATURES,
+    transfer_plans,
+    transfer_problems,
+)
 
 __all__ = [
     "FEATURES",
     "LOAD_KINDS",
     "OBJECTIVES",
     "SPLITS",
+    "TRANSFER_FEATURES",
     "LoadKind",
     "clusters",
     "devices",
@@ -44,4 +50,6 @@ __all__ = [
     "placement_plans",
     "placement_problems",
     "timings",
+    "transfer_plans",
+    "transfer_problems",
 ]

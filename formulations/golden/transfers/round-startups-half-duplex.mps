@@ -1,0 +1,62 @@
+NAME round-startups-half-duplex
+ROWS
+ N objective
+ G C1[0]
+ G C1[1]
+ G C1[2]
+ G C1[3]
+ L C10[0]
+ L C10[1]
+ L C10[2]
+ L C10[3]
+ G V1[0]
+ G V1[1]
+ G V1[2]
+ G V1[3]
+COLUMNS
+ l[0] objective 7
+ l[0] C1[0] 1
+ l[0] C10[0] 1
+ l[1] objective 7
+ l[1] C1[1] 1
+ l[1] C10[1] 1
+ l[2] objective 7
+ l[2] C1[2] 1
+ l[2] C10[2] 1
+ l[3] objective 7
+ l[3] C1[3] 1
+ l[3] C10[3] 1
+ MARKER0 'MARKER' 'INTORG'
+ z[0] objective 0.25
+ z[0] C10[0] -0.42857142857142855
+ z[0] V1[0] 1
+ z[1] objective 0.25
+ z[1] C10[1] -0.2857142857142857
+ z[1] V1[1] 1
+ z[2] objective 0.25
+ z[2] C10[2] -0.5714285714285714
+ z[2] V1[2] 1
+ z[3] objective 0.25
+ z[3] C10[3] -0.14285714285714285
+ z[3] V1[3] 1
+ MARKER1 'MARKER' 'INTEND'
+RHS
+ RHS C1[0] 0.42857142857142855
+ RHS C1[1] 0.2857142857142857
+ RHS C1[2] 0.5714285714285714
+ RHS C1[3] 0.14285714285714285
+ RHS V1[0] 1
+ RHS V1[1] 1
+ RHS V1[2] 1
+ RHS V1[3] 1
+RANGES
+BOUNDS
+ UP BOUND l[0] 0.42857142857142855
+ UP BOUND l[1] 0.2857142857142857
+ UP BOUND l[2] 0.5714285714285714
+ UP BOUND l[3] 0.14285714285714285
+ UP BOUND z[0] 1
+ UP BOUND z[1] 1
+ UP BOUND z[2] 1
+ UP BOUND z[3] 1
+ENDATA

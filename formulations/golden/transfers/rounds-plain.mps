@@ -1,0 +1,41 @@
+NAME rounds-plain
+ROWS
+ N objective
+ G C1[0]
+ G C1[1]
+ G C1[2]
+ G C1[3]
+ L C10[0]
+ L C10[1]
+ L C12[0]
+COLUMNS
+ l[0] objective 0
+ l[0] C1[0] 1
+ l[0] C1[2] 1
+ l[0] C1[3] 1
+ l[0] C10[0] 1
+ l[0] C12[0] 1
+ l[1] objective 0
+ l[1] C1[1] 1
+ l[1] C1[3] 1
+ l[1] C10[1] 1
+ l[1] C12[0] 1
+ MARKER0 'MARKER' 'INTORG'
+ z[0] objective 1
+ z[0] C10[0] -0.6666666666666666
+ z[1] objective 1
+ z[1] C10[1] -0.3333333333333333
+ MARKER1 'MARKER' 'INTEND'
+RHS
+ RHS C1[0] 0.5
+ RHS C1[1] 0.3333333333333333
+ RHS C1[2] 0.6666666666666666
+ RHS C1[3] 0.16666666666666666
+ RHS C12[0] 1
+RANGES
+BOUNDS
+ UP BOUND l[0] 0.6666666666666666
+ UP BOUND l[1] 0.3333333333333333
+ UP BOUND z[0] 1
+ UP BOUND z[1] 1
+ENDATA
