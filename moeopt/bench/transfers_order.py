@@ -106,7 +106,7 @@ def _fewest(count: int) -> Report:
             ours.append(len(rounds_of(problem.pair_bytes()).length))
             fewest.append(result.objective if result.objective is not None else math.nan)
             proven += result.status is Status.OPTIMAL
-        extra = float(np.mean(np.array(ours) / np.maximum(fewest, 1.0)))
+        extra = float(np.sum(ours) / np.sum(fewest))
         rows.append([family, ports, float(np.mean(ours)), float(np.mean(fewest)), extra, proven])
         report.data["fewest"][f"{family}/{ports}"] = {"ours": ours, "fewest": fewest}
     unproven = len(rows) * count - sum(int(row[-1] or 0) for row in rows)

@@ -30,6 +30,20 @@ def link_bandwidth_bytes_per_s(cluster: Cluster) -> FloatArray:
     return rate
 
 
+def port_bytes_per_s(cluster: Cluster) -> FloatArray:
+    """Return each device's port rate: its share of the network, or its link within one node.
+
+    Shape ``(devices,)``, each direction; ``inf`` where the cluster does not state it.
+    """
+    between = cluster.num_nodes > 1
+    rates = []
+    for node in cluster.all_nodes():
+        device = node.resolved_device()
+        rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
+        rates += [np.inf if rate is None else rate] * node.devices
+    return np.array(rates)
+
+
 def topology_graph(cluster: Cluster) -> nx.Graph:
     """Return the cluster as a tree: a switch for each node, devices below, the network above.
 

@@ -1,4 +1,4 @@
-"""Hot loops for placement under every rule and objective: construction and annealing of one layer.
+"""Hot loops for placement under every rule and objective: annealing of one layer.
 
 The plain case has kernels of its own (``_kernels.py``), an order of magnitude faster; these here
 carry rules and scenarios along. The same code runs with ``NUMBA_DISABLE_JIT=1``.
@@ -30,145 +30,6 @@ def may_add(e, g, allowed, copies, per_device, distinct, node, size, used, room)
 
 
 @kernel
-def construct(
-    piece,
-    counts,
-    order,
-    slot_start,
-    slow,
-    allowed,
-    pinned,
-    per_device,
-    distinct,
-    node,
-    size,
-    room,
-    affinity,
-    table,
-    copies,
-):
-    """Place ``counts[e]`` copies of each expert, in `order`, on the best device that may take them.
-
-    Best is the least load over speed after placing, plus the `affinity` of the expert to those
-    already there (``(experts, experts)``, or ``(0, 0)`` for none: then this is LPT under rules).
-    Pinned pairs go first. Returns whether everything fitted.
-    """
-    experts = len(piece)
-    devices = len(slow)
-    table[:] = -1
-    copies[:, :] = 0
-    filled = slot_start[:devices].copy()
-    used = np.zeros(devices)
-    load = np.zeros(devices)
-    bond = np.zeros((devices, experts))
-    for first in range(2):
-        for rank in range(experts):
-            e = order[rank]
-            left = counts[e]
-            if first == 1:
-                for g in range(devices):
-                    left -= copies[e, g]
-            for step in range(devices if first == 0 else left):
-                best = -1
-                if first == 0:
-                    fits = filled[step] < slot_start[step + 1]
-                    if pinned[e, step] and copies[e, step] == 0 and fits:
-                        best = step
-                else:
-                    least = np.inf
-                    for g in range(devices):
-                        if filled[g] == slot_start[g + 1] or not may_add(
-                            e, g, allowed, copies, per_device, distinct, node, size, used, room
-                        ):
-                            continue
-                        value = (load[g] + piece[e]) * slow[g] + bond[g, e]
-                        if value < least:
-                            least = value
-                            best = g
-                    if best < 0:
-                        best = relocate(
-                            e,
-                            piece,
-                            slot_start,
-                            filled,
-                            allowed,
-                            pinned,
-                            per_device,
-                            distinct,
-                            node,
-                            size,
-                            room,
-                            used,
-                            load,
-                            table,
-                            copies,
-                        )
-                        if best < 0:
-                            return False
-                if best >= 0:
-                    table[filled[best]] = e
-                    filled[best] += 1
-                    copies[e, best] += 1
-                    used[best] += size[e]
-                    load[best] += piece[e]
-                    if len(affinity) > 0:
-                        bond[best] += affinity[e]
-    return True
-
-
-@kernel
-def relocate(
-    e,
-    piece,
-    slot_start,
-    filled,
-    allowed,
-    pinned,
-    per_device,
-    distinct,
-    node,
-    size,
-    room,
-    used,
-    load,
-    table,
-    copies,
-):
-    """Free a slot that may take expert `e` by moving another expert away; -1 if impossible."""
-    devices = len(filled)
-    for g in range(devices):
-        for slot in range(slot_start[g], filled[g]):
-            other = table[slot]
-            if pinned[other, g] and copies[other, g] == 1:
-                continue
-            # Take it out, see whether both then have a place, and put it back if not.
-            copies[other, g] -= 1
-            used[g] -= size[other]
-            if may_add(e, g, allowed, copies, per_device, distinct, node, size, used, room):
-                for h in range(devices):
-                    if (
-                        h != g
-                        and filled[h] < slot_start[h + 1]
-                        and may_add(
-                            other, h, allowed, copies, per_device, distinct, node, size, used, room
-                        )
-                    ):
-                        table[filled[h]] = other
-                        filled[h] += 1
-                        copies[other, h] += 1
-                        used[h] += size[other]
-                        load[h] += piece[other]
-                        load[g] -= piece[other]
-                        filled[g] -= 1
-                        table[slot] = table[filled[g]]
-                        table[filled[g]] = -1
-                        return g
-            copies[other, g] += 1
-            used[g] += size[other]
-    return -1
-
-
-@kernel
 def join(largest, weight, kind, tail):
     """Join the largest loads of the scenarios: kind 0 their mean, 1 the maximum, 2 the tail mean.
 
@@ -193,21 +54,21 @@ def join(largest, weight, kind, tail):
 
 
 @kernel
-def survey(device, slow, largest, top, who):
+def survey(work, slow, largest, top, who):
     """Find the three hottest devices of each scenario and term, and the sum of the hottest.
 
-    ``largest[s]`` becomes the sum over terms of ``max_g device[s, g] * slow[t, g]``; ``top`` and
+    ``largest[s]`` becomes the sum over terms of ``max_g work[t, s, g] * slow[t, g]``; ``top`` and
     ``who``, ``(terms, scenarios, 3)``, the three largest values and their devices (-1: none).
     """
-    scenarios, devices = device.shape
+    terms, scenarios, devices = work.shape
     for s in range(scenarios):
         largest[s] = 0.0
-        for t in range(len(slow)):
+        for t in range(terms):
             for k in range(3):
                 top[t, s, k] = -1.0
                 who[t, s, k] = -1
             for g in range(devices):
-                value = device[s, g] * slow[t, g]
+                value = work[t, s, g] * slow[t, g]
                 if value <= top[t, s, 2]:
                     continue
                 k = 2
@@ -221,12 +82,12 @@ def survey(device, slow, largest, top, who):
 
 
 @kernel
-def peek(device, slow, top, who, h, g, largest):
+def peek(work, slow, top, who, h, g, largest):
     """Write to `largest` what `survey` would after devices `h` and `g` alone have changed."""
-    for s in range(len(device)):
+    for s in range(len(largest)):
         total = 0.0
-        for t in range(len(slow)):
-            value = max(device[s, h] * slow[t, h], device[s, g] * slow[t, g])
+        for t in range(len(work)):
+            value = max(work[t, s, h] * slow[t, h], work[t, s, g] * slow[t, g])
             for k in range(3):
                 # With two devices changed one of the three hottest has not.
                 if who[t, s, k] != h and who[t, s, k] != g:
@@ -290,6 +151,41 @@ def exchange(i, h, j, g, load, divide, table, copies, counts, device):
 
 
 @kernel
+def carry(first, last, table, slot_start, counts, load, busy, sends, leaves, stays, between):
+    """Write to `busy` what the ports of devices `first` to `last` carry, the busier direction.
+
+    Parameters
+    ----------
+    busy
+        ``(scenarios, devices)``.
+    sends, leaves, stays
+        Tokens that a device sends whatever it holds, ``(scenarios, devices)``, that it sends with
+        an expert, ``(scenarios, experts)``, and those of an expert that it would serve where they
+        are, ``(scenarios, experts, devices)``.
+    between
+        Tokens from the device of each expert to each other expert, local if both sit on one
+        device; ``(0, 0)`` for none.
+    """
+    for g in range(first, last + 1):
+        for s in range(len(busy)):
+            sent = sends[s, g]
+            received = 0.0
+            for slot in range(slot_start[g], slot_start[g + 1]):
+                e = table[slot]
+                if e >= 0:
+                    local = stays[s, e, g]
+                    if len(between) > 0:
+                        for other in range(slot_start[g], slot_start[g + 1]):
+                            if table[other] >= 0:
+                                local += between[table[other], e] / counts[table[other]]
+                    sent -= local / counts[e]
+                    received -= local / counts[e]
+                    sent += leaves[s, e] / counts[e]
+                    received += load[s, e] / counts[e]
+            busy[s, g] = max(sent, received)
+
+
+@kernel
 def away_tokens(mean, groups, node, nodes, copies, counts):
     """Return the tokens served outside the node that serves most of their group."""
     experts, devices = copies.shape
@@ -324,6 +220,10 @@ def anneal(
     kind,
     tail,
     divide,
+    sends,
+    leaves,
+    stays,
+    between,
     slot_start,
     allowed,
     pinned,
@@ -360,6 +260,8 @@ def anneal(
         ``(terms, devices)``: one over the rate at which a device does each term's work.
     divide
         Whether copies share a load (else every copy counts it whole).
+    sends, leaves, stays, between
+        Tokens in the network, as for `carry`; read if there are two terms, loads and ports.
     held, move_price, move_room
         ``(experts, devices)``: what each device holds before; price of a new byte; most new bytes.
     rounds, heat
@@ -374,7 +276,11 @@ def anneal(
     device_of = np.empty(slots, dtype=np.int64)
     copies = np.zeros((experts, devices), dtype=np.int64)
     counts = np.zeros(experts, dtype=np.int64)
-    device = np.zeros((scenarios, devices))
+    # Loads; and, where seconds count, what the ports carry.
+    work = np.zeros((len(slow), scenarios, devices))
+    device = work[0]
+    ports = len(slow) > 1
+    network = (sends, leaves, stays, between)
     used = np.zeros(devices)
     for g in range(devices):
         for slot in range(slot_start[g], slot_start[g + 1]):
@@ -391,7 +297,9 @@ def anneal(
     trial = np.empty(scenarios)
     top = np.empty((len(slow), scenarios, 3))
     who = np.empty((len(slow), scenarios, 3), dtype=np.int64)
-    survey(device, slow, largest, top, who)
+    if ports:
+        carry(0, devices - 1, table, slot_start, counts, load, work[-1], *network)
+    survey(work, slow, largest, top, who)
     now = join(largest, weight, kind, tail)
     if cross_price > 0.0:
         now += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
@@ -406,7 +314,9 @@ def anneal(
         s = int(next_random(state) * scenarios)
         if kind != 0 and next_random(state) < 0.8:
             s = int(np.argmax(largest))
-        h = who[0, s, 0] if next_random(state) < 0.9 else int(next_random(state) * devices)
+        # The device that computes longest, or the one whose port is busiest.
+        t = int(next_random(state) * len(slow)) if ports else 0
+        h = who[t, s, 0] if next_random(state) < 0.9 else int(next_random(state) * devices)
         width = slot_start[h + 1] - slot_start[h]
         if width == 0:
             continue
@@ -472,9 +382,15 @@ def anneal(
                 continue
             exchange(i, h, j, g, load, divide, table, copies, counts, device)
         if recount:
-            survey(device, slow, trial, top, who)
+            # Every device with a copy of either expert has changed.
+            if ports:
+                carry(0, devices - 1, table, slot_start, counts, load, work[-1], *network)
+            survey(work, slow, trial, top, who)
         else:
-            peek(device, slow, top, who, h, g, trial)
+            if ports:
+                carry(h, h, table, slot_start, counts, load, work[-1], *network)
+                carry(g, g, table, slot_start, counts, load, work[-1], *network)
+            peek(work, slow, top, who, h, g, trial)
         value = join(trial, weight, kind, tail)
         if cross_price > 0.0:
             value += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
@@ -484,7 +400,7 @@ def anneal(
         chance = next_random(state)
         if value <= now or (temperature > 0.0 and chance < np.exp((now - value) / temperature)):
             now = value
-            survey(device, slow, largest, top, who)
+            survey(work, slow, largest, top, who)
             if recount:
                 if a >= 0:
                     used[g] -= size[a]
@@ -500,8 +416,13 @@ def anneal(
         else:
             if recount:
                 put(j, g, a, load, divide, table, copies, counts, device)
-                survey(device, slow, largest, top, who)
+                if ports:
+                    carry(0, devices - 1, table, slot_start, counts, load, work[-1], *network)
+                survey(work, slow, largest, top, who)
             else:
                 exchange(i, h, j, g, load, divide, table, copies, counts, device)
+                if ports:
+                    carry(h, h, table, slot_start, counts, load, work[-1], *network)
+                    carry(g, g, table, slot_start, counts, load, work[-1], *network)
     table[:] = best_table
     return best

@@ -10,6 +10,7 @@ from moeopt.core.arrays import FloatArray
 from moeopt.placement.balance import Blocks, block_bounds
 from moeopt.placement.plan import aggregate, port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import fixed_seconds, network_of
 
 
 def layer_bounds(problem: PlacementProblem) -> FloatArray:
@@ -150,17 +151,63 @@ def _activated_bound(problem: PlacementProblem) -> FloatArray:
 
 
 def _seconds(problem: PlacementProblem, bound: FloatArray, loads: FloatArray) -> FloatArray:
-    """Turn load bounds into bounds of a layer's seconds.
+    """Turn load bounds into bounds of a layer's seconds, ``(scenarios, layers)``.
 
-    Computation is the load bound times seconds per token. With evenly spread sources and the even
-    split, a device sends itself its load over the number of devices, so the remote tokens are
-    ``W (1 - 1/G)`` whatever the plan, and the busiest port takes at least their share by rate.
+    Computation is the load bound times seconds per token, the all-to-alls are those of
+    `port_bound`, gate and aggregation the same for all plans.
     """
-    assert problem.timing is not None
-    seconds = bound * problem.timing.seconds_per_token
-    if problem.source_tokens is not None or problem.split != "even":
-        return seconds
+    timing = problem.timing
+    assert timing is not None
+    carried = timing.dispatch_bytes_per_token + timing.combine_bytes_per_token
+    seconds = bound * timing.seconds_per_token + carried * port_bound(problem, loads)
+    return np.asarray(seconds + fixed_seconds(problem))
+
+
+def port_bound(problem: PlacementProblem, loads: FloatArray) -> FloatArray:
+    """Return a lower bound of the busiest port's tokens over its rate, ``(scenarios, layers)``.
+
+    * *Evenly spread sources, even split*: a device sends itself its load over the number of
+      devices, so ``W (1 - 1/G)`` tokens are sent whatever the plan, and the busiest port takes at
+      least their share by rate.
+    * *Other sources*: a device serves itself at most what it sends to as many experts as it has
+      slots. The rest it sends: a floor of its own port, and together of all ports by rate.
+    * *Sources that move*: an expert on a device of c slots is local to at most c - 1 others, so
+      what it exchanges with all but the c - 1 largest of them travels, whatever its copies.
+
+    Parameters
+    ----------
+    loads
+        Tokens of each expert, ``(scenarios, layers, experts)``.
+    """
     live = problem.live()
-    carried = problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
-    remote = loads.sum(axis=2) * (1.0 - 1.0 / live.sum())
-    return np.asarray(seconds + carried * remote / port_bytes_per_s(problem)[live].sum())
+    rate, slots = port_bytes_per_s(problem)[live], problem.slots()[live]
+    if problem.expert_traffic_tokens is not None:
+        return _moving_bound(problem.expert_traffic_tokens, int(slots.max()), rate)[None]
+    if problem.source_tokens is None and problem.split == "even":
+        return np.asarray(loads.sum(axis=2) * (1.0 - 1.0 / len(rate)) / rate.sum())
+    bound = np.empty(loads.shape[:2])
+    for layer in range(problem.num_layers):
+        network = network_of(problem, layer)
+        ranked = -np.sort(-network.stays[..., live], axis=1)
+        local = np.where(np.arange(ranked.shape[1])[:, None] < slots, ranked, 0.0).sum(axis=1)
+        sent = np.maximum(network.sends[:, live] - local, 0.0)
+        bound[:, layer] = np.maximum((sent / rate).max(axis=1), sent.sum(axis=1) / rate.sum())
+    return bound
+
+
+def _moving_bound(tokens: FloatArray, slots: int, rate: FloatArray) -> FloatArray:
+    """Return `port_bound` of each layer where sources move with the experts, ``(layers,)``.
+
+    Parameters
+    ----------
+    tokens
+        From the device of each expert to each expert, ``(layers, experts, experts)``.
+    slots
+        Most slots of a device.
+    rate
+        Of each port.
+    """
+    remote = tokens * ~np.eye(tokens.shape[1], dtype=np.bool_)
+    directions = [-np.sort(-towards, axis=2) for towards in (remote, remote.swapaxes(1, 2))]
+    travels = [ranked[:, :, max(0, slots - 1) :].sum(axis=(1, 2)) for ranked in directions]
+    return np.asarray(np.maximum(*travels) / rate.sum())

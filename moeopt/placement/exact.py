@@ -21,6 +21,7 @@ from moeopt.core.wing import Outcome
 from moeopt.mip import LinearModel, MipAnswer, solve_model
 from moeopt.placement.exact_explain import explain
 from moeopt.placement.exact_model import CompiledLayers, compile_layers, refuses, split_layers
+from moeopt.placement.exact_ports import num_products
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
 from moeopt.placement.problem import PlacementProblem
 
@@ -89,7 +90,10 @@ def build(problem: PlacementProblem, *, tighten: bool = True) -> list[LinearMode
     """
     reason = refuses(problem)
     if reason is not None:
-        raise InstanceError("$.split", problem.split, f"must be compilable: {reason}", "change it")
+        nearest = problem.split == "nearest"
+        path = "$.split" if nearest else "$.expert_traffic_tokens"
+        value = problem.split if nearest else "<products of experts on one device>"
+        raise InstanceError(path, value, f"must be compilable: {reason}", "change it")
     parts = split_layers(problem)
     return [compile_layers(part, layers, tighten=tighten).model for part, layers in parts]
 
@@ -132,7 +136,7 @@ def _build_s(problem: PlacementProblem) -> float:
     counts = min(problem.copies_limit(), max(1, slots - problem.num_experts + 1))
     columns = problem.num_layers * problem.num_experts * problem.num_devices * counts
     scenarios = 1 if problem.objective == "max_load" else problem.num_scenarios
-    return columns * (3 + scenarios) / ENTRIES_PER_S
+    return (columns * (3 + scenarios) + 4 * num_products(problem)) / ENTRIES_PER_S
 
 
 def _offer_plans(

@@ -9,11 +9,12 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.mip import LinearModel
+from moeopt.placement.exact_ports import products_refused
 from moeopt.placement.exact_rules import add_rules, start_model
 from moeopt.placement.exact_value import add_value, identical_devices, ordering
 from moeopt.placement.plan import copies_of
 from moeopt.placement.problem import Pair, PlacementProblem
-from moeopt.placement.rules import memory_can_bind
+from moeopt.placement.rules import layers_joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,7 @@ def refuses(problem: PlacementProblem) -> str | None:
     """Return why no linear model has this problem's optimum, or ``None`` if one has."""
     if problem.split == "nearest":
         return 'split "nearest" depends on which devices have no copy, which is not linear'
-    return None
-
-
-def layers_joined(problem: PlacementProblem) -> bool:
-    """Tell whether a rule joins the layers into one model: C5 if it can bind, or C11."""
-    joined = memory_can_bind(problem) or problem.max_moved_bytes is not None
-    return joined and problem.num_layers > 1
+    return products_refused(problem)
 
 
 def split_layers(
@@ -107,6 +102,8 @@ def layer_problem(problem: PlacementProblem, layer: int) -> PlacementProblem:
         changes["expert_bytes"] = problem.bytes_of_experts()[only]
     if problem.source_tokens is not None:
         changes["source_tokens"] = problem.source_tokens[:, only]
+    if problem.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = problem.expert_traffic_tokens[only]
     if problem.previous is not None:
         changes["previous"] = problem.previous[only]
     return msgspec.structs.replace(problem, **changes)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.placement.exact_ports import add_network
 from moeopt.placement.exact_rules import (
     Frame,
     copies_domain,
@@ -17,31 +18,16 @@ from moeopt.placement.exact_rules import (
     prices_nodes,
     sum_rows,
 )
+from moeopt.placement.exact_terms import Shares, token_unit, tokens_served, with_term
 from moeopt.placement.plan import port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
-from moeopt.placement.rules import memory_can_bind
+from moeopt.placement.rules import fixed_seconds, memory_can_bind
 
 #: Relative slack of bounds that are computed and not stated.
 _ROUNDING = 1e-6
 
 #: Experts whose copies order identical devices (S1): beyond these the powers cost more than ties.
 _ORDERING_EXPERTS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Shares:
-    """What part of its tokens an expert sends to a device, as a sum over columns.
-
-    Attributes
-    ----------
-    columns
-        Shape ``(1 or scenarios, layers, experts, devices, terms)``.
-    weights
-        Their factors, shape ``(terms,)``.
-    """
-
-    columns: IntArray
-    weights: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +47,6 @@ class Largest:
     ceiling: FloatArray
 
 
-def token_unit(problem: PlacementProblem) -> float:
-    """Return the mean load of an expert, in which rows count: tolerances are absolute."""
-    loads, _ = scenario_loads(problem)
-    return float(loads.mean()) or 1.0
-
-
 def add_value(frame: Frame) -> None:
     """Add the objective and what it needs."""
     problem = frame.problem
@@ -79,7 +59,7 @@ def add_value(frame: Frame) -> None:
         served = _even_shares(frame, largest)
     loads_below(frame, served, largest)
     if problem.objective == "layer_time":
-        ports(frame, served)
+        add_network(frame, served)
     if prices_nodes(problem):
         cross_node_tokens(frame, served)
     if frame.tighten:
@@ -216,7 +196,7 @@ def _ceilings(frame: Frame, cost: FloatArray) -> FloatArray:
     """Return what ``t`` can be in a plan that costs no more than the cut-off.
 
     No ``t`` is below the mean load over all speed, so one can exceed it only by what the cut-off
-    leaves above the mean loads' cost; prices and ports only add to it.
+    leaves above the mean loads' cost and what no plan changes; prices and ports only add to it.
     """
     problem = frame.problem
     if frame.at_most is None or not frame.tighten:
@@ -224,7 +204,8 @@ def _ceilings(frame: Frame, cost: FloatArray) -> FloatArray:
     speed = problem.cluster.relative_speed()[problem.live()].sum()
     mean = _loads_in_units(problem).sum(axis=2) / speed
     mean = mean.max(axis=0, keepdims=True) if problem.objective == "worst_max" else mean
-    left = max(0.0, frame.at_most - float((cost * mean).sum()))
+    known = float((cost * mean).sum()) + fixed_seconds(problem) * problem.num_layers
+    left = max(0.0, frame.at_most - known)
     above = np.divide(left, cost, out=np.full(cost.shape, np.inf), where=cost > 0)
     return np.asarray((mean + above) * (1 + _ROUNDING))
 
@@ -251,42 +232,11 @@ def loads_below(frame: Frame, served: Shares, largest: Largest) -> None:
     if problem.objective != "layer_time":
         # Dead devices have no load that counts; the timeline waits for every device.
         devices = devices[problem.live()]
-    columns, weights = _tokens_served(served, _loads_in_units(problem), devices)
+    columns, weights = tokens_served(served, _loads_in_units(problem), devices)
     speed = np.broadcast_to(problem.cluster.relative_speed()[devices], columns.shape[:3])
-    columns = _with(columns, largest.columns[..., None])
-    weights = _with(weights, -speed)
+    columns = with_term(columns, largest.columns[..., None])
+    weights = with_term(weights, -speed)
     sum_rows(frame.builder, "D5", columns, weights, upper=0)
-
-
-def ports(frame: Frame, served: Shares) -> None:
-    """D9: the busiest port sends and receives what is not served where it comes from.
-
-    Column ``b`` counts tokens at the rate of the slowest port; dispatch and combine keep the same
-    ports busy, so their times add up to one cost.
-    """
-    problem, builder = frame.problem, frame.builder
-    assert problem.timing is not None
-    loads, weights = scenario_loads(problem)
-    unit, rate = token_unit(problem), port_bytes_per_s(problem)
-    there_and_back = (
-        problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
-    )
-    seconds = unit * there_and_back / rate.min()
-    busiest = builder.add_columns("b", loads.shape[:2], objective=seconds * weights[:, None])
-    source = problem.source_shares().transpose(1, 2, 0)
-    tokens = loads[..., None] / unit
-    everywhere = np.arange(problem.num_devices)
-    columns, factor = _tokens_served(served, loads / unit, everywhere)
-    own = np.repeat(
-        np.broadcast_to(source, tokens.shape[:-1] + source.shape[-1:]).transpose(0, 1, 3, 2),
-        len(served.weights),
-        axis=-1,
-    )
-    columns = _with(columns, busiest[..., None])
-    pace = np.broadcast_to(-rate / rate.min(), columns.shape[:3])
-    sum_rows(builder, "D9", columns, _with(factor * (1 - own), pace), upper=0)
-    sent = (tokens * source).sum(axis=2)
-    sum_rows(builder, "D9", columns, _with(-factor * own, pace), upper=-sent.ravel())
 
 
 def cross_node_tokens(frame: Frame, served: Shares) -> None:
@@ -306,9 +256,9 @@ def cross_node_tokens(frame: Frame, served: Shares) -> None:
         if problem.objective == "activated":
             # Copies are counted there and not shares of one expert.
             most = frame.copies_upper[:, :, devices].sum(axis=2)
-        columns = _with(_with(inside, outside[..., node]), home[..., node])
+        columns = with_term(with_term(inside, outside[..., node]), home[..., node])
         factor = np.broadcast_to(np.tile(served.weights, len(devices)), inside.shape)
-        factor = _with(_with(factor, -np.ones(home.shape[:2])), -most)
+        factor = with_term(with_term(factor, -np.ones(home.shape[:2])), -most)
         sum_rows(builder, "D11", columns, factor, upper=0)
 
 
@@ -319,9 +269,9 @@ def largest_copy(frame: Frame, y: IntArray, counts: IntArray, largest: Largest) 
     """
     loads = _loads_in_units(frame.problem)
     weights = loads[..., None] / counts
-    columns = _with(np.broadcast_to(y, weights.shape), largest.columns[..., None])
+    columns = with_term(np.broadcast_to(y, weights.shape), largest.columns[..., None])
     pace = np.broadcast_to(-_fastest(frame), loads.shape)
-    sum_rows(frame.builder, "V1", columns, _with(weights, pace), upper=0)
+    sum_rows(frame.builder, "V1", columns, with_term(weights, pace), upper=0)
 
 
 def room_at_home(frame: Frame) -> None:
@@ -333,7 +283,7 @@ def room_at_home(frame: Frame) -> None:
     shape = (problem.num_layers, problem.groups, -1)
     for node, devices in enumerate(devices_of_nodes(problem)):
         inside = frame.copies[:, :, devices].reshape(shape)
-        columns = _with(inside, frame.home[..., node])
+        columns = with_term(inside, frame.home[..., node])
         weights = np.ones(columns.shape)
         weights[..., -1] = -problem.slots()[devices].sum()
         sum_rows(frame.builder, "V2", columns, weights, upper=0)
@@ -391,25 +341,3 @@ def _marks(problem: PlacementProblem) -> list[npt.NDArray[Any]]:
     if problem.objective == "layer_time":
         marks += [port_bytes_per_s(problem), np.moveaxis(problem.source_shares(), 0, -1)]
     return marks
-
-
-def _tokens_served(
-    served: Shares, loads: FloatArray, devices: IntArray
-) -> tuple[IntArray, FloatArray]:
-    """Return columns and weights of each device's tokens.
-
-    Shape ``(scenarios, layers, devices, experts * terms)``.
-    """
-    columns = served.columns[:, :, :, devices].transpose(0, 1, 3, 2, 4)
-    weights = loads[:, :, None, :, None] * served.weights
-    shape = np.broadcast_shapes(columns.shape, weights.shape)
-    flat = (*shape[:3], -1)
-    return np.broadcast_to(columns, shape).reshape(flat), np.broadcast_to(weights, shape).reshape(
-        flat
-    )
-
-
-def _with(terms: npt.NDArray[Any], more: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return `terms` with one more term at the end of each row's."""
-    last = np.broadcast_to(more, terms.shape[:-1])[..., None]
-    return np.concatenate([terms, last], axis=-1)

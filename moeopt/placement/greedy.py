@@ -146,7 +146,7 @@ def _valid(problem: PlacementProblem, table: IntArray) -> PlacementPlan | None:
 def _construct(
     problem: PlacementProblem, weight: float, *, as_printed: bool = False
 ) -> PlacementPlan | None:
-    from moeopt.placement import _kernels_rules
+    from moeopt.placement import _kernels_build
 
     loads, weights = scenario_loads(problem)
     mean = np.tensordot(weights, loads, axes=1)
@@ -164,7 +164,7 @@ def _construct(
             affinity = weight * unit * _correlation(problem.loads_tokens[:, layer])
         # Memory is shared by the layers still to come: a layer may use its part of what is left.
         part = room * _share_of_bytes(rules.size, layer)
-        fits = _kernels_rules.construct(
+        fits = _kernels_build.construct(
             piece,
             counts,
             np.argsort(-piece, kind="stable"),

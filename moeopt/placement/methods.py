@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from moeopt.core.registry import register
 from moeopt.core.stop import Context
 from moeopt.core.wing import Capabilities, Method, Outcome, Wing
-from moeopt.placement import balance, greedy
+from moeopt.placement import assignment, balance, greedy
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.enumeration import solve_exactly
+from moeopt.placement.impossible import impossible
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
 from moeopt.placement.portfolio import auto
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.search import plain_outcome, search
 from moeopt.placement.summary import summarise
-from moeopt.placement.validate import impossible
 
 if TYPE_CHECKING:
     from moeopt.mip import LinearModel
@@ -91,7 +91,7 @@ METHODS = (
     Method(
         name="auto",
         summary="the portfolio: fast search in the plain case, enumeration or a MILP for tiny"
-        " shapes, annealing else; always with a bound",
+        " shapes, an assignment for one expert per device, annealing else; always with a bound",
         run=auto,
         capabilities=Capabilities(anytime=True, bounds=True, warm_start=True),
     ),
@@ -116,6 +116,22 @@ METHODS = (
             exact=True, anytime=True, bounds=True, warm_start=True, complete=True
         ),
         refuses=_not_linear,
+    ),
+    Method(
+        name="bottleneck_assignment",
+        summary="proven: one expert per device for the least layer time, by bottleneck matchings"
+        " under a threshold that sweeps; sources may stay or move",
+        run=assignment.assign,
+        capabilities=Capabilities(exact=True, bounds=True, complete=True),
+        refuses=assignment.not_assignable,
+    ),
+    Method(
+        name="aurora_sort",
+        summary="Aurora's Theorem 5.1: experts by their tokens onto devices by their speed; tells"
+        " whether the theorem's conditions hold",
+        run=assignment.sort,
+        capabilities=Capabilities(bounds=True),
+        refuses=assignment.not_sortable,
     ),
     Method(
         name="eplb",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.wing import Plan, Violation
+from moeopt.describe import topology
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.split import shares_of_plan, slot_loads, traffic_of_plan
 from moeopt.timeline import layer_time
@@ -171,13 +172,7 @@ def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:
 
 def port_bytes_per_s(problem: PlacementProblem) -> FloatArray:
     """Return each device's port rate: its share of the network, or its link within one node."""
-    between = problem.cluster.num_nodes > 1
-    rates = []
-    for node in problem.cluster.all_nodes():
-        device = node.resolved_device()
-        rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
-        rates += [np.inf if rate is None else rate] * node.devices
-    return np.array(rates)
+    return topology.port_bytes_per_s(problem.cluster)
 
 
 def device_sums(per_slot: FloatArray, slots: IntArray) -> FloatArray:
@@ -222,7 +217,9 @@ def _layer_times(
     problem: PlacementProblem, table: npt.NDArray[Any], loads: FloatArray
 ) -> FloatArray:
     """Return the seconds of each layer, ``(scenarios, layers)``."""
-    assert problem.timing is not None
+    timing = problem.timing
+    assert timing is not None
+    live = problem.live()
     speed, port = problem.cluster.relative_speed(), port_bytes_per_s(problem)
     seconds = np.empty(loads.shape[:2])
     for scenario, layers, traffic in traffic_of_plan(problem, copies_of(problem, table), loads):
@@ -230,9 +227,11 @@ def _layer_times(
             traffic,
             relative_speed=speed,
             port_bytes_per_s=port,
-            seconds_per_token=problem.timing.seconds_per_token,
-            dispatch_bytes_per_token=problem.timing.dispatch_bytes_per_token,
-            combine_bytes_per_token=problem.timing.combine_bytes_per_token,
+            seconds_per_token=timing.seconds_per_token,
+            dispatch_bytes_per_token=timing.dispatch_bytes_per_token,
+            combine_bytes_per_token=timing.combine_bytes_per_token,
+            gate_s=np.where(live, timing.gate_s, 0.0),
+            aggregation_s=np.where(live, timing.aggregation_s, 0.0),
         ).total_s
     return seconds
 

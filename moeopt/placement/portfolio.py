@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
-from moeopt.placement import balance
+from moeopt.placement import assignment, balance
 from moeopt.placement.enumeration import enumerate_within, is_enumerable, solve_exactly
 from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
@@ -34,8 +34,11 @@ def auto(
     The plain case (one load, even split, no special rule) is enumerated if it is tiny, else gets
     the fast search, whose time is a fraction of what engines spend today, or, with a time limit,
     the search until the deadline. Anything else is annealed; a tiny problem then goes to the
-    exact model, which starts from that plan and proves it or betters it.
+    exact model, which starts from that plan and proves it or betters it. Where seconds count and
+    each device has one expert, the assignment is solved exactly.
     """
+    if assignment.not_assignable(problem) is None:
+        return assignment.assign(problem, context)
     if warm_start is None and is_enumerable(problem):
         found = enumerate_within(problem, context)
         proven = found.statistics["proven_layers"] == problem.num_layers

@@ -40,8 +40,8 @@ class Pair(Document, frozen=True, kw_only=True, omit_defaults=True):
     layer: Index | None = None
 
 
-class Timing(Document, frozen=True, kw_only=True):
-    """What one token costs, for the ``layer_time`` objective.
+class Timing(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """What a token and a layer cost, for the ``layer_time`` objective.
 
     Attributes
     ----------
@@ -49,11 +49,16 @@ class Timing(Document, frozen=True, kw_only=True):
         Expert computation of one token on a device of relative speed 1.
     dispatch_bytes_per_token, combine_bytes_per_token
         Bytes one token carries to its expert, and back.
+    gate_s, aggregation_s
+        Seconds of the gate and of the aggregation on a device of relative speed 1. Every live
+        device has its part in them, whatever it holds.
     """
 
     seconds_per_token: NonNegative
     dispatch_bytes_per_token: NonNegative
     combine_bytes_per_token: NonNegative
+    gate_s: NonNegative = 0.0
+    aggregation_s: NonNegative = 0.0
 
 
 class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
@@ -104,8 +109,13 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     source_tokens
         Tokens each device sends to each expert, shape ``(devices, layers, experts)``, for
         ``split="nearest"`` and ``"layer_time"``; left out, every live device sends equally.
+    expert_traffic_tokens
+        Tokens from the device of each expert to each expert, shape ``(layers, experts,
+        experts)``, for ``"layer_time"``, instead of `source_tokens`: here sources move with the
+        experts (Aurora's convention). The columns sum to `loads_tokens`, one scenario; the
+        diagonal never leaves its device.
     timing
-        Costs of a token, for ``"layer_time"``.
+        Costs of a token and of a layer, for ``"layer_time"``.
     previous
         The plan in force, shape ``(layers, slots)`` as `PlacementPlan.physical_to_logical`.
     move_price_per_byte
@@ -136,6 +146,7 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     cvar_tail: Positive | None = None
     split: Split = "even"
     source_tokens: FloatArray | None = None
+    expert_traffic_tokens: FloatArray | None = None
     timing: Timing | None = None
     previous: Array | None = None
     move_price_per_byte: NonNegative = 0.0

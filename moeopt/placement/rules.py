@@ -47,6 +47,58 @@ class Rules:
     most: IntArray
 
 
+@dataclass(frozen=True)
+class Network:
+    """The tokens of one layer that may need the network, whatever the plan.
+
+    Under the even split the port of a device sends ``sends + sum_e x_e (leaves_e - local_e)`` and
+    receives ``sum_e x_e (load_e - local_e)``, where ``x_e`` is its share of an expert and
+    ``local_e = stays_e + sum_f x_f between_fe``.
+
+    Attributes
+    ----------
+    sends
+        ``(scenarios, devices)``: tokens that a device sends whatever it holds.
+    leaves
+        ``(scenarios, experts)``: tokens that the device of an expert sends because of it.
+    stays
+        ``(scenarios, experts, devices)``: those of an expert's tokens that are on a device before
+        they are sent.
+    between
+        ``(experts, experts)``: tokens from the device of each expert to each other expert, local
+        if both are on one device; ``(0, 0)`` where sources stay with the devices.
+    """
+
+    sends: FloatArray
+    leaves: FloatArray
+    stays: FloatArray
+    between: FloatArray
+
+
+def network_of(problem: PlacementProblem, layer: int) -> Network:
+    """Return what may need the network in a layer; nothing unless the objective sees it."""
+    if problem.objective != "layer_time":
+        none = np.zeros((0, 0))
+        return Network(none, none, np.zeros((0, 0, 0)), none)
+    if problem.expert_traffic_tokens is not None:
+        tokens = problem.expert_traffic_tokens[layer]
+        own = np.diagonal(tokens)
+        return Network(
+            sends=np.zeros((1, problem.num_devices)),
+            leaves=tokens.sum(axis=1)[None],
+            stays=np.repeat(own[None, :, None], problem.num_devices, axis=2),
+            between=tokens - np.diag(own),
+        )
+    loads, _ = scenario_loads(problem)
+    stays = loads[:, layer, :, None] * problem.source_shares()[:, layer].T
+    return Network(
+        sends=stays.sum(axis=1),
+        leaves=np.zeros(stays.shape[:2]),
+        stays=stays,
+        between=np.zeros((0, 0)),
+    )
+
+
 def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rules:
     """Return the rules of a problem; `allowed` narrows where experts may sit."""
     open_pairs = problem.allowed() if allowed is None else problem.allowed() & allowed
@@ -72,18 +124,26 @@ def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rul
 def term_rates(problem: PlacementProblem) -> FloatArray:
     """Return the rate of each term on each device, ``(terms, devices)`` (see `Rules`).
 
-    ``"layer_time"`` has two terms, computation and the two all-to-alls; of the latter only what a
-    device receives from evenly spread sources is seen here. The plan's value is always the
-    checker's, which sees all.
+    ``"layer_time"`` has two terms, computation, whose loads are tokens served, and the two
+    all-to-alls, whose loads are the tokens of a port's busier direction (see `Network`). What the
+    gate and the aggregation add is the same for all plans.
     """
     slow = 1.0 / problem.cluster.relative_speed()
     if problem.objective != "layer_time":
         return slow[None]
     assert problem.timing is not None
-    live = problem.live().sum()
     carried = problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
-    remote = carried * (1.0 - 1.0 / live) / port_bytes_per_s(problem)
-    return np.stack([slow * problem.timing.seconds_per_token, remote])
+    busy = carried / port_bytes_per_s(problem)
+    return np.stack([slow * problem.timing.seconds_per_token, busy])
+
+
+def fixed_seconds(problem: PlacementProblem) -> float:
+    """Return the seconds of a layer that no plan changes: the slowest gate and aggregation."""
+    timing = problem.timing
+    if timing is None:
+        return 0.0
+    slowest = float(problem.cluster.relative_speed()[problem.live()].min())
+    return timing.gate_s / slowest + timing.aggregation_s / slowest
 
 
 def joining(problem: PlacementProblem) -> tuple[int, float]:
@@ -115,3 +175,9 @@ def memory_can_bind(problem: PlacementProblem) -> bool:
         if fullest.sum() > budget[device]:
             return True
     return False
+
+
+def layers_joined(problem: PlacementProblem) -> bool:
+    """Tell whether a rule joins the layers: C5 if it can bind, or C11."""
+    joined = memory_can_bind(problem) or problem.max_moved_bytes is not None
+    return joined and problem.num_layers > 1

@@ -19,7 +19,7 @@ from moeopt.placement.certify import certify, nodes_alike
 from moeopt.placement.greedy import feasible_plan
 from moeopt.placement.plan import PlacementPlan, copies_of, evaluate, layer_copies
 from moeopt.placement.problem import PlacementProblem
-from moeopt.placement.rules import joining, loads_and_weights, rules_of
+from moeopt.placement.rules import joining, loads_and_weights, network_of, rules_of
 
 #: Work per slot of one round of the plain search, and how many rounds without a time limit.
 PLAIN_WORK = 20_000
@@ -38,8 +38,10 @@ FIRST_STEPS = 2_000
 #: Most seconds for a first plan by the exact model, where the constructions find none.
 FIRST_PLAN_S = 60.0
 
-#: First temperature of each round, as a share of the objective.
+#: First temperature of each round, as a share of the objective; where seconds count, experts that
+#: exchange tokens must often part before they meet elsewhere.
 HEAT = 0.005
+HEAT_OF_TIME = 0.05
 
 
 def search(
@@ -215,6 +217,7 @@ def _anneal_round(
 
     loads, weights = loads_and_weights(problem)
     kind, tail = joining(problem)
+    heat = HEAT_OF_TIME if problem.objective == "layer_time" else HEAT
     rules = rules_of(problem, _home_mask(problem, start))
     table = start.copy()
     copies = copies_of(problem, table)
@@ -224,6 +227,7 @@ def _anneal_round(
             break
         before_s = context.elapsed_s()
         free, moves = _left_for(problem, rules.size, rules.held, copies, layer)
+        network = network_of(problem, layer)
         row = table[layer]
         _kernels_rules.anneal(
             loads[:, layer].copy(),
@@ -232,6 +236,10 @@ def _anneal_round(
             kind,
             tail,
             problem.objective != "activated",
+            network.sends,
+            network.leaves,
+            network.stays,
+            network.between,
             rules.slot_start,
             rules.allowed[layer],
             rules.pinned[layer],
@@ -250,7 +258,7 @@ def _anneal_round(
             problem.groups,
             problem.cross_node_price,
             steps,
-            HEAT if done % 2 == 0 else HEAT / 10,
+            heat if done % 2 == 0 else heat / 10,
             context.seed + 1_000_003 * done + layer,
             row,
         )
@@ -300,6 +308,7 @@ def first_plan(problem: PlacementProblem, context: Context) -> Outcome:
         cvar_tail=None,
         timing=None,
         source_tokens=None,
+        expert_traffic_tokens=None,
         cross_node_price=0.0,
         move_price_per_byte=0.0,
     )

@@ -102,13 +102,19 @@ def traffic_of_plan(
 ) -> Iterator[tuple[int, slice, FloatArray]]:
     """Yield the tokens from each source to each device, a few layers at a time.
 
-    The optimal split has none: it says what devices serve, not for whom.
+    The optimal split has none: it says what devices serve, not for whom. Where sources move with
+    the experts, both ends are split evenly over the copies (`traffic_between_copies`).
 
     Yields
     ------
     tuple
         Scenario, layers, and their tokens of shape ``(layers, devices, devices)``.
     """
+    if problem.expert_traffic_tokens is not None:
+        for layers in _layer_blocks(problem):
+            tokens = problem.expert_traffic_tokens[layers]
+            yield 0, layers, traffic_between_copies(copies[layers], tokens)
+        return
     everywhere = problem.split == "even" and problem.source_tokens is None
     by_layer = np.moveaxis(problem.source_shares(), 0, 1)
     for layers in _layer_blocks(problem):
@@ -123,9 +129,37 @@ def traffic_of_plan(
                 yield scenario, layers, np.asarray(sum(way.traffic(sent) for way in ways))
 
 
+def traffic_between_copies(copies: IntArray, tokens: FloatArray) -> FloatArray:
+    """Return the tokens from each device to each device, where sources move with the experts.
+
+    Each copy of an expert sends its share of what the expert sends, and serves its share of what
+    the expert serves; tokens of an expert to itself stay on the copy that has them.
+
+    Parameters
+    ----------
+    copies
+        Of each expert on each device, shape ``(layers, experts, devices)``.
+    tokens
+        From the device of each expert to each expert, shape ``(layers, experts, experts)``.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(layers, devices, devices)``.
+    """
+    share = _even(copies)
+    own = np.diagonal(tokens, axis1=1, axis2=2)
+    between = share.swapaxes(1, 2) @ (tokens * ~np.eye(tokens.shape[1], dtype=np.bool_)) @ share
+    device = np.arange(copies.shape[2])
+    between[:, device, device] += (own[:, None] @ share)[:, 0]
+    return np.asarray(between)
+
+
 def _layer_blocks(problem: PlacementProblem) -> list[slice]:
     """Cut the layers into blocks whose arrays of devices by experts, or devices, stay small."""
     cells = problem.num_devices * max(problem.num_experts, problem.num_devices)
+    if problem.expert_traffic_tokens is not None:
+        cells = max(cells, problem.num_experts**2)
     step = max(1, BLOCK_CELLS // cells)
     return [slice(first, first + step) for first in range(0, problem.num_layers, step)]
 

@@ -19,7 +19,7 @@ _MEANING = {
     "worst_max": "imbalance: largest device load of the worst scenario over the mean",
     "cvar": "imbalance: largest device load, over the worst scenarios, over the mean",
     "activated": "activated experts of the busiest device over the mean",
-    "layer_time": "milliseconds of a layer, compute and all-to-all",
+    "layer_time": "milliseconds of a layer, gate to aggregation",
 }
 
 

@@ -4,7 +4,11 @@ import networkx as nx
 import numpy as np
 
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
-from moeopt.describe.topology import link_bandwidth_bytes_per_s, topology_graph
+from moeopt.describe.topology import (
+    link_bandwidth_bytes_per_s,
+    port_bytes_per_s,
+    topology_graph,
+)
 
 FAST = Device(name="fast", link_bandwidth_bytes_per_s=400e9)
 SLOW = Device(name="slow", link_bandwidth_bytes_per_s=100e9)
@@ -27,6 +31,13 @@ def test_the_slower_port_decides():
 def test_unstated_rates_are_nan_not_zero():
     """What the cluster does not say is unknown."""
     assert np.isnan(link_bandwidth_bytes_per_s(Cluster.uniform(2))[0, 1])
+
+
+def test_a_port_is_the_network_share_or_the_link_of_the_only_node():
+    """Unstated rates never limit."""
+    np.testing.assert_array_equal(port_bytes_per_s(MIXED), [50e9, 50e9, 25e9])
+    np.testing.assert_array_equal(port_bytes_per_s(Cluster.uniform(2, device=FAST)), [400e9, 400e9])
+    np.testing.assert_array_equal(port_bytes_per_s(Cluster.uniform(2, nodes=2)), [np.inf, np.inf])
 
 
 def test_the_graph_is_a_tree_over_all_devices():

@@ -94,6 +94,8 @@ def one_layer(problem: PlacementProblem, layer: int) -> PlacementProblem:
         changes["expert_bytes"] = problem.bytes_of_experts()[pick]
     if problem.source_tokens is not None:
         changes["source_tokens"] = problem.source_tokens[:, pick]
+    if problem.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = problem.expert_traffic_tokens[pick]
     if problem.previous is not None:
         changes["previous"] = problem.previous[pick]
     return msgspec.structs.replace(problem, **changes)
@@ -160,5 +162,7 @@ def _layer_values(problem: PlacementProblem, layer: int, tables: IntArray) -> Fl
     }
     if alone.source_tokens is not None:
         changes["source_tokens"] = np.repeat(alone.source_tokens, many, axis=1)
+    if alone.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = np.repeat(alone.expert_traffic_tokens, many, axis=0)
     wide = msgspec.structs.replace(alone, **changes)
     return evaluate(wide, PlacementPlan(physical_to_logical=tables)).layer_objective

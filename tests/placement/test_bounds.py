@@ -9,7 +9,7 @@ from oracle import fits
 from moeopt import solve
 from moeopt.core.stop import Context
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
-from moeopt.placement import Pair, PlacementProblem, layer_bounds
+from moeopt.placement import Pair, PlacementProblem, Timing, layer_bounds
 from moeopt.placement.balance import AUTO_WORK, blocks_of, search
 from moeopt.placement.bounds import lp_bound, pigeonhole_bound
 from moeopt.placement.certify import certify
@@ -141,3 +141,27 @@ def test_scenarios_are_bounded_by_their_mean_too():
         loads_tokens=loads, cluster=Cluster.uniform(3), slots_per_device=1, objective="mean_max"
     )
     np.testing.assert_allclose(layer_bounds(problem), [8.0])
+
+
+def test_ports_are_bounded_wherever_sources_are():
+    """What a device cannot serve itself it sends; beside an expert only so many others fit."""
+    timing = Timing(
+        seconds_per_token=0.0, dispatch_bytes_per_token=1.0, combine_bytes_per_token=1.0
+    )
+    cluster = Cluster.uniform(2, 1, Device(link_bandwidth_bytes_per_s=1.0))
+    fields = {"cluster": cluster, "objective": "layer_time", "timing": timing}
+    staying = PlacementProblem(
+        loads_tokens=np.array([[9.0, 5.0]]), source_tokens=np.array([[[9.0, 4.0]], [[0.0, 1.0]]]),
+        slots_per_device=1, **fields,
+    )  # fmt: skip
+    # Device 0 serves itself 9 tokens at best and sends 4, each there and back.
+    np.testing.assert_allclose(layer_bounds(staying), [8.0])
+    assert solve(staying).objective == pytest.approx(8.0)
+    traffic = np.array([[[0.0, 5, 1, 1], [5, 0, 1, 1], [1, 1, 0, 7], [1, 1, 7, 0]]])
+    moving = PlacementProblem(
+        loads_tokens=traffic.sum(axis=1), expert_traffic_tokens=traffic, slots_per_device=2,
+        **fields,
+    )  # fmt: skip
+    # Beside each expert its largest partner: 2 of its tokens travel, 8 over two ports.
+    np.testing.assert_allclose(layer_bounds(moving), [8.0])
+    assert solve(moving).objective == pytest.approx(8.0)

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import brute_force
 
+from moeopt.core.errors import InstanceError
 from moeopt.core.result import Limit, Status
 from moeopt.core.stop import Context
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.mip import solve_model
 from moeopt.placement.exact import build, compile_layers, refuses, solve_exact, split_layers
+from moeopt.placement.exact_ports import num_products
 from moeopt.placement.exact_value import identical_devices
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
 from moeopt.placement.problem import Pair, PlacementProblem, Timing
@@ -113,7 +115,18 @@ def tiny(draw: st.DrawFn, objective: str, split: str = "even") -> PlacementProbl
         fields["timing"] = Timing(
             seconds_per_token=1e-6, dispatch_bytes_per_token=30.0, combine_bytes_per_token=60.0
         )
-        if draw(st.booleans()):
+        fields["timing"] = msgspec.structs.replace(
+            fields["timing"], gate_s=draw(st.sampled_from([0.0, 1e-5]))
+        )
+        sources = draw(st.sampled_from(["equal", "stay", "move"]))
+        if sources == "move":
+            count = layers * experts**2
+            sent = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))
+            traffic = np.array(sent, dtype=float).reshape(layers, experts, experts)
+            fields["expert_traffic_tokens"] = traffic
+            fields["loads_tokens"] = traffic.sum(axis=1)
+            fields["max_copies_per_device"] = 1
+        if sources == "stay":
             count = devices * layers * experts
             sent = draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
             fields["source_tokens"] = np.array(sent).reshape(devices, layers, experts)
@@ -261,6 +274,30 @@ def test_layers_are_joined_only_by_what_can_bind() -> None:
 def test_what_cannot_be_compiled_is_refused_with_a_reason() -> None:
     assert refuses(problem(FOUR)) is None
     assert "nearest" in (refuses(problem(FOUR, split="nearest")) or "")
+
+
+def test_products_of_experts_on_one_device_are_counted_before_they_are_built() -> None:
+    fields: dict[str, Any] = {
+        "objective": "layer_time",
+        "timing": Timing(
+            seconds_per_token=1.0, dispatch_bytes_per_token=1.0, combine_bytes_per_token=1.0
+        ),
+        "cluster": Cluster.uniform(8, 1, Device(link_bandwidth_bytes_per_s=1.0)),
+    }
+    many = np.ones((1, 128, 128))
+    wide = problem(many.sum(axis=1), expert_traffic_tokens=many, slots_per_device=16, **fields)
+    assert num_products(wide) == 128 * 127 // 2 * 8
+    assert "65024 products" in (refuses(wide) or "")
+    few = np.ones((1, 9, 9))
+    small = problem(few.sum(axis=1), expert_traffic_tokens=few, **fields)
+    assert refuses(small) is None
+    twice = msgspec.structs.replace(small, max_copies_per_device=2)
+    assert "max_copies_per_device = 1" in (refuses(twice) or "")
+    with pytest.raises(InstanceError, match=r"^\$\.expert_traffic_tokens: must be compilable"):
+        build(twice)
+    alone = msgspec.structs.replace(small, slots_per_device=(2, *[1] * 7))
+    assert num_products(alone) == 36
+    assert refuses(msgspec.structs.replace(alone, slots_per_device=(0, 0, 3, *[1] * 5))) is None
 
 
 @pytest.mark.parametrize(

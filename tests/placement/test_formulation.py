@@ -15,7 +15,7 @@ from oracle import brute_force
 from moeopt.core.result import Status
 from moeopt.io import load_problem
 from moeopt.mip import available_backends, backend_named, read_mps, solve_model, write_mps
-from moeopt.placement import exact_rules, exact_value, plan, split
+from moeopt.placement import exact_ports, exact_rules, exact_value, plan, split
 from moeopt.placement.exact import build
 from moeopt.placement.plan import evaluate
 from moeopt.placement.problem import PlacementProblem
@@ -54,7 +54,8 @@ def test_labels_on_the_page_are_those_of_the_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", _code_table())
 def test_builder_and_validator_of_a_label_are_where_the_page_says(label: str) -> None:
     builder, validator = _code_table()[label]
-    module = exact_rules if hasattr(exact_rules, builder) else exact_value
+    rooms = (exact_rules, exact_ports, exact_value)
+    module = next(room for room in rooms if hasattr(room, builder))
     assert f'"{label}"' in inspect.getsource(getattr(module, builder))
     document = inspect.getdoc(getattr(module, builder)) or ""
     assert re.match(rf"{label}: ", document)

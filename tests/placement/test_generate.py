@@ -7,7 +7,7 @@ import pytest
 
 from moeopt.core.errors import InstanceError
 from moeopt.placement import generate
-from moeopt.placement.validate import impossible
+from moeopt.placement.impossible import impossible
 
 
 @pytest.mark.parametrize("load", generate.LOADS)

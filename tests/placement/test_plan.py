@@ -277,6 +277,33 @@ def test_layer_time_follows_the_sources() -> None:
     assert value(stated, [0, 1]) == pytest.approx(1 * 50 / 100 + 6 * 0.5)
 
 
+def test_layer_time_of_sources_that_move_with_their_experts() -> None:
+    cluster = Cluster.uniform(2, 1, Device(link_bandwidth_bytes_per_s=100.0))
+    traffic = np.array([[[1, 2, 0], [3, 0, 4], [5, 1, 0]]], dtype=float)
+    stated = problem(
+        traffic.sum(axis=1).tolist(), cluster=cluster, objective="layer_time", timing=TIMING,
+        expert_traffic_tokens=traffic, allow_empty_slots=True,
+    )  # fmt: skip
+    # Experts 0 and 1 together: 4 leave them for expert 2, 6 come back; 12 tokens are served there.
+    assert value(stated, [0, 1, 2, -1]) == pytest.approx(6 * 50 / 100 + 12 * 0.5)
+    # Expert 1 on both: device 0 sends half of the 2 for it and half of its 4 for expert 2, device 1
+    # half of its 3 for expert 0, the 5 of expert 2 for that, and half of its 1 for expert 1.
+    sent = max(2 / 2 + 4 / 2, 3 / 2 + 5 + 1 / 2)
+    assert value(stated, [0, 1, 1, 2]) == pytest.approx(sent * 50 / 100 + (9 + 3 / 2) * 0.5)
+
+
+def test_gate_and_aggregation_are_those_of_the_slowest_live_device() -> None:
+    whole = msgspec.structs.replace(TIMING, gate_s=3.0, aggregation_s=1.0)
+    fields: dict[str, Any] = {
+        "slots_per_device": 1,
+        "objective": "layer_time",
+        "cluster": _unequal(1.0, 0.5, 0.1, nic_bandwidth_bytes_per_s=100.0),
+        "dead_devices": (2,),
+    }
+    plain, longer = (problem([[6, 2]], timing=timing, **fields) for timing in (TIMING, whole))
+    assert value(longer, [0, 1, -1]) == pytest.approx(value(plain, [0, 1, -1]) + (3 + 1) / 0.5)
+
+
 def test_layer_time_between_nodes_waits_for_the_slowest_port() -> None:
     cluster = Cluster(
         nodes=(

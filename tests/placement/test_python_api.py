@@ -23,7 +23,7 @@ from moeopt.placement import (
     evaluate,
     place,
 )
-from moeopt.placement.validate import impossible
+from moeopt.placement.impossible import impossible
 
 LOADS = np.array([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]])
 

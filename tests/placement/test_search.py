@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from oracle import brute_force as optimum
 
 from moeopt import solve
-from moeopt.describe.cluster import Cluster
-from moeopt.placement import Pair, PlacementProblem, evaluate, generate, place, violations
+from moeopt.describe.cluster import Cluster, Device
+from moeopt.placement import Pair, PlacementProblem, Timing, evaluate, generate, place, violations
+from moeopt.placement._kernels_rules import carry
 from moeopt.placement.arrays import NoPlacementError
 from moeopt.placement.enumeration import is_enumerable
+from moeopt.placement.greedy import feasible_plan
+from moeopt.placement.rules import network_of, rules_of
+from moeopt.placement.split import traffic_of_plan
 from moeopt.testing.strategies import placement_problems
 
 #: Published optima of the Mixtral shape: mean imbalance over 32 layers.
@@ -68,6 +72,53 @@ def test_search_beats_lpt_on_scenarios(objective):
     greedy = place(loads, 4, 16, objective=objective, method="lpt", **extra)
     found = place(loads, 4, 16, objective=objective, method="search", **extra)
     assert found.objective < 0.97 * greedy.objective
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    placement_problems(
+        max_experts=5, max_devices=3, objectives=("layer_time",), splits=("even",), feasible=True
+    )
+)
+def test_annealing_sees_what_ports_carry(problem):
+    """The tokens of each port's busier direction are the checker's, wherever sources are."""
+    plan = feasible_plan(problem)
+    assume(plan is not None)
+    copies = plan.copies(problem)
+    slot_start = rules_of(problem).slot_start
+    last = problem.num_devices - 1
+    for scenario, layers, traffic in traffic_of_plan(problem, copies, problem.loads_tokens):
+        for layer, tokens in zip(range(problem.num_layers)[layers], traffic, strict=True):
+            busy = np.zeros((problem.num_scenarios, problem.num_devices))
+            row, load = plan.physical_to_logical[layer], problem.loads_tokens[:, layer].copy()
+            network = network_of(problem, layer)
+            carry(
+                0, last, row, slot_start, copies[layer].sum(axis=1), load, busy,
+                network.sends, network.leaves, network.stays, network.between,
+            )  # fmt: skip
+            away = tokens * (1 - np.eye(problem.num_devices))
+            wanted = np.maximum(away.sum(axis=0), away.sum(axis=1))
+            np.testing.assert_allclose(busy[scenario], wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_search_brings_experts_together_that_exchange_tokens():
+    """Two cliques of four experts, dealt out apart: the search finds them, and nothing travels."""
+    rng = np.random.default_rng(0)
+    clique = rng.permutation(np.repeat([0, 1], 4))
+    traffic = (clique[:, None] == clique).astype(float)[None]
+    problem = PlacementProblem(
+        loads_tokens=traffic.sum(axis=1),
+        expert_traffic_tokens=traffic,
+        cluster=Cluster.uniform(2, 1, Device(link_bandwidth_bytes_per_s=1.0)),
+        slots_per_device=4,
+        objective="layer_time",
+        timing=Timing(
+            seconds_per_token=1.0, dispatch_bytes_per_token=1.0, combine_bytes_per_token=1.0
+        ),
+    )
+    result = solve(problem, "search")
+    assert result.objective == 16
+    assert len(set(clique[result.plan.physical_to_logical[0, :4]])) == 1
 
 
 def test_search_never_loses_a_warm_start():

@@ -133,3 +133,24 @@ def test_optimal_split_depends_on_the_scenario() -> None:
     shares = [shares_of_plan(stated, copies, load)[0, 0] for load in stated.loads_tokens]
     # First 5 and 1 of the 6 tokens, so that both devices serve 5; then 3 and 3.
     assert shares == pytest.approx(np.array([[5 / 6, 1 / 6], [0.5, 0.5]]))
+
+
+@given(
+    st.lists(st.integers(0, 2), min_size=24, max_size=24),
+    st.lists(st.integers(0, 9), min_size=32, max_size=32),
+)
+def test_both_ends_are_split_where_sources_move(flat: Any, entries: Any) -> None:
+    copies = np.array(flat).reshape(2, 4, 3)
+    copies[:, :, 0] += copies.sum(axis=2) == 0
+    tokens = np.array(entries, dtype=float).reshape(2, 4, 4)
+    wanted = np.zeros((2, 3, 3))
+    part = copies / copies.sum(axis=2, keepdims=True)
+    for layer, e, f, g in np.ndindex(2, 4, 4, 3):
+        if e == f:
+            wanted[layer, g, g] += tokens[layer, e, e] * part[layer, e, g]
+        else:
+            wanted[layer, g] += tokens[layer, e, f] * part[layer, e, g] * part[layer, f]
+    found = split.traffic_between_copies(copies, tokens)
+    assert found == pytest.approx(wanted)
+    served = np.einsum("lef,lfg->lg", tokens, part)
+    assert found.sum(axis=1) == pytest.approx(served)

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from moeopt.core import registry
 from moeopt.core.wing import Capabilities, Method, Outcome, Wing
 from moeopt.describe.cluster import Cluster
+from moeopt.placement.impossible import impossible
 from moeopt.placement.plan import PlacementPlan, evaluate, violations
 from moeopt.placement.problem import PlacementProblem
-from moeopt.placement.validate import impossible
 from moeopt.testing.conformance import (
     PROPERTIES,
     ConformanceError,

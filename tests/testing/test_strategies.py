@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from moeopt.describe.cluster import Cluster, Device, Node
 from moeopt.describe.model import MoEModel
+from moeopt.placement.impossible import impossible
 from moeopt.placement.plan import evaluate, violations
 from moeopt.placement.problem import Pair, PlacementProblem, Timing
-from moeopt.placement.validate import impossible
 from moeopt.testing.conformance.placement_oracle import brute_force
 from moeopt.testing.strategies import (
     LOAD_KINDS,

@@ -53,6 +53,29 @@ INSTANCES: dict[str, tuple[bool, dict[str, Any]]] = {
             ),
         },
     ),
+    "layer-time-moving": (
+        True,
+        {
+            "loads_tokens": [[9, 8, 6]],
+            "objective": "layer_time",
+            "cluster": Cluster(
+                nodes=(
+                    NodeGroup(node=Node(nic_bandwidth_bytes_per_s=64.0)),
+                    NodeGroup(
+                        node=Node(device=Device(relative_speed=0.5), nic_bandwidth_bytes_per_s=32.0)
+                    ),
+                )
+            ),
+            "expert_traffic_tokens": np.array([[[1, 6, 0], [3, 2, 2], [5, 0, 4]]]),
+            "timing": Timing(
+                seconds_per_token=0.25,
+                dispatch_bytes_per_token=8.0,
+                combine_bytes_per_token=16.0,
+                gate_s=0.5,
+                aggregation_s=0.25,
+            ),
+        },
+    ),
     "optimal-split": (
         True,
         {

@@ -19,11 +19,16 @@ from moeopt.testing.conformance.placement_oracle import brute_force
 _SIMPLE = ("duplicates", "groups", "max_copies", "min_copies", "one_node", "unequal_slots")
 
 
+#: Seconds of a layer that do not depend on its loads.
+_OF_A_LAYER = ("gate_s", "aggregation_s")
+
+
 def problems(feasible: bool) -> Any:
     """Return a strategy of problems small enough for brute force."""
     from hypothesis import strategies as st
 
     from moeopt.testing.strategies import placement_problems
+    from moeopt.testing.strategies.placement import assignment_problems
 
     every = placement_problems(max_experts=5, max_devices=3, feasible=feasible)
     simple = [
@@ -37,7 +42,7 @@ def problems(feasible: bool) -> Any:
         )
         for features in ((), _SIMPLE, ("groups", "one_node"), ("duplicates",))
     ]
-    return every | st.one_of(simple)
+    return every | st.one_of(simple) | assignment_problems(feasible=feasible)
 
 
 def long_problems() -> list[PlacementProblem]:
@@ -73,15 +78,21 @@ def relabelled(problem: PlacementProblem, rng: np.random.Generator) -> list[Rela
 def scaled(problem: PlacementProblem, exponent: int) -> tuple[PlacementProblem, float]:
     """Return the problem with loads times ``2**exponent``, and the objective's factor.
 
-    Moved bytes do not grow with the loads, so their price does; activated experts stay as many.
+    Moved bytes do not grow with the loads, so their price does, nor do the gate and aggregation of
+    a layer; activated experts stay as many.
     """
     factor = 2.0**exponent
     loads = problem.loads_tokens * factor
     if problem.objective == "activated":
         return msgspec.structs.replace(problem, loads_tokens=loads), 1.0
-    price = problem.move_price_per_byte * factor
-    changed = msgspec.structs.replace(problem, loads_tokens=loads, move_price_per_byte=price)
-    return changed, factor
+    changes: dict[str, Any] = {"loads_tokens": loads}
+    changes["move_price_per_byte"] = problem.move_price_per_byte * factor
+    if problem.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = problem.expert_traffic_tokens * factor
+    if problem.timing is not None:
+        whole = {name: getattr(problem.timing, name) * factor for name in _OF_A_LAYER}
+        changes["timing"] = msgspec.structs.replace(problem.timing, **whole)
+    return msgspec.structs.replace(problem, **changes), factor
 
 
 def larger(
@@ -141,6 +152,8 @@ def _renamed_experts(problem: PlacementProblem, order: IntArray) -> Relabelled:
         changes["expert_bytes"] = problem.expert_bytes[..., order]
     if problem.source_tokens is not None:
         changes["source_tokens"] = problem.source_tokens[..., order]
+    if problem.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = problem.expert_traffic_tokens[:, order][:, :, order]
     if problem.previous is not None:
         changes["previous"] = name[problem.previous]
     old_name = np.append(order, -1)
@@ -162,6 +175,8 @@ def _reordered_layers(problem: PlacementProblem, order: IntArray) -> Relabelled:
         changes["expert_bytes"] = problem.expert_bytes[order]
     if problem.source_tokens is not None:
         changes["source_tokens"] = problem.source_tokens[:, order]
+    if problem.expert_traffic_tokens is not None:
+        changes["expert_traffic_tokens"] = problem.expert_traffic_tokens[order]
     if problem.previous is not None:
         changes["previous"] = problem.previous[order]
 

@@ -65,7 +65,7 @@ def plan_values(problem: PlacementProblem, layer: int, plans: IntArray) -> Float
         return _aggregate(problem, _optimal_max(problem, plans, loads), weights)
     served = _served_by_source(problem, layer, plans)
     if problem.objective == "layer_time":
-        value = _times(problem, np.einsum("pieg,se->psig", served, loads))
+        value = _times(problem, _traffic(problem, layer, plans, served))
     else:
         speed = np.array([d.relative_speed for d in problem.cluster.all_devices()])
         device = np.einsum("pieg,se->psg", served, loads) / speed
@@ -268,6 +268,25 @@ def _optimal_max(problem: PlacementProblem, plans: IntArray, loads: FloatArray) 
     return value
 
 
+def _traffic(
+    problem: PlacementProblem, layer: int, plans: IntArray, served: FloatArray
+) -> FloatArray:
+    """Return tokens by source and server, ``(plans, scenarios, devices, devices)``."""
+    if problem.expert_traffic_tokens is None:
+        return np.asarray(np.einsum("pieg,se->psig", served, problem.loads_tokens[:, layer]))
+    part = plans / plans.sum(axis=2, keepdims=True)
+    tokens = problem.expert_traffic_tokens[layer]
+    traffic = np.zeros((len(plans), 1, problem.num_devices, problem.num_devices))
+    for i in range(problem.num_experts):
+        for j in range(problem.num_experts):
+            if i == j:
+                served_at_home = np.einsum("pg,gh->pgh", part[:, i], np.eye(problem.num_devices))
+                traffic[:, 0] += tokens[i, j] * served_at_home
+            else:
+                traffic[:, 0] += tokens[i, j] * np.einsum("pg,ph->pgh", part[:, i], part[:, j])
+    return traffic
+
+
 def _times(problem: PlacementProblem, traffic: FloatArray) -> FloatArray:
     """Return the layer's time, ``(plans, scenarios)``, from tokens by source and server."""
     assert problem.timing is not None
@@ -289,7 +308,8 @@ def _times(problem: PlacementProblem, traffic: FloatArray) -> FloatArray:
     busiest = (np.maximum(away.sum(axis=-1), away.sum(axis=-2)) / port).max(axis=-1)
     token_bytes = problem.timing.dispatch_bytes_per_token + problem.timing.combine_bytes_per_token
     compute = (traffic.sum(axis=-2) / speed).max(axis=-1) * problem.timing.seconds_per_token
-    return np.asarray(busiest * token_bytes + compute)
+    whole = (problem.timing.gate_s + problem.timing.aggregation_s) / speed[_live(problem)].min()
+    return np.asarray(busiest * token_bytes + compute + whole)
 
 
 def _aggregate(problem: PlacementProblem, value: FloatArray, weights: FloatArray) -> FloatArray:

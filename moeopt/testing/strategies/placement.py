@@ -62,12 +62,14 @@ class _Limits:
 
 @st.composite
 def timings(draw: st.DrawFn) -> Timing:
-    """Draw the costs of a token."""
+    """Draw the costs of a token and of a layer."""
     token_bytes = st.sampled_from([0.0, 4096.0, 14336.0]) | st.floats(1.0, 65536.0)
     return Timing(
         seconds_per_token=draw(st.sampled_from([0.0, 1e-7]) | st.floats(1e-9, 1e-4)),
         dispatch_bytes_per_token=draw(token_bytes),
         combine_bytes_per_token=draw(token_bytes),
+        gate_s=draw(st.sampled_from([0.0, 1e-4])),
+        aggregation_s=draw(st.sampled_from([0.0, 2e-4])),
     )
 
 
@@ -150,6 +152,54 @@ def placement_problems(
     return kept | contradictory | stated.flatmap(lambda pair: _tightened(pair[0])).map(_problem)
 
 
+@st.composite
+def assignment_problems(
+    draw: st.DrawFn, *, max_devices: int = 4, max_layers: int = 2, feasible: bool = True
+) -> PlacementProblem:
+    """Draw problems that leave every expert alone on a device: only which device is open.
+
+    Parameters
+    ----------
+    max_devices, max_layers
+        Largest sizes.
+    feasible
+        Whether a plan exists, or none does though counting does not show it.
+    """
+    cluster = _with_bandwidths(draw(clusters(max_devices=max_devices, bandwidths=True)))
+    devices = cluster.num_devices
+    layers = draw(st.integers(1, max_layers))
+    experts = draw(st.integers(max(1, devices - 1), devices))
+    fields: dict[str, Any] = {
+        "loads_tokens": draw(loads(1, layers, experts)),
+        "cluster": cluster,
+        "slots_per_device": 1,
+        "objective": "layer_time",
+        "timing": draw(timings()),
+    }
+    if experts < devices:
+        fields.update(allow_empty_slots=True, max_copies_per_expert=1)
+    if draw(st.booleans()):
+        _state_traffic(draw, fields)
+    elif draw(st.booleans()):
+        shape = (devices, layers, experts)
+        fields["source_tokens"] = draw(_numbers(shape, st.sampled_from([0.0, 1.0, 3.0])))
+    home = draw(st.permutations(range(devices)))
+    if feasible and draw(st.booleans()):
+        fields["pinned"] = (Pair(expert=0, device=home[0]),)
+    if feasible and experts > 1 and draw(st.booleans()):
+        fields["forbidden"] = (Pair(expert=1, device=home[0], layer=0),)
+    if not feasible:
+        fields.update(_too_few_places(experts, home))
+    return PlacementProblem(**fields)
+
+
+def _too_few_places(experts: int, home: Sequence[int]) -> dict[str, Any]:
+    """Leave two experts one device; a single expert none."""
+    crowd = range(min(2, experts))
+    closed = home[len(crowd) - 1 :]
+    return {"forbidden": tuple(Pair(expert=e, device=g) for e in crowd for g in closed)}
+
+
 def _problem(fields: dict[str, Any]) -> PlacementProblem:
     return PlacementProblem(**fields)
 
@@ -183,6 +233,8 @@ def _stated(
         "objective": objective,
         "split": split,
     }
+    if timed and split == "even" and draw(st.booleans()):
+        _state_traffic(draw, fields)
     _state_structure(draw, fields, sizes, witness, features)
     if not known:
         return _with_timing(draw, fields), witness
@@ -350,7 +402,7 @@ def _state_values(
     if "price" in features and not sizes.one_node and fields["split"] != "optimal":
         fields["cross_node_price"] = draw(_PRICE)
     reads_sources = fields["split"] == "nearest" or fields["objective"] == "layer_time"
-    if reads_sources and draw(st.booleans()):
+    if reads_sources and "expert_traffic_tokens" not in fields and draw(st.booleans()):
         shape = (len(sizes.device_node), sizes.layers, sizes.experts)
         sources = draw(_numbers(shape, st.sampled_from([0.0, 1.0, 3.0])))
         sources[[g for g in range(shape[0]) if g not in sizes.live]] = 0.0
@@ -359,6 +411,15 @@ def _state_values(
         fields["name"] = draw(st.text("abc-0", max_size=5))
         fields["source"] = draw(st.text("abc é", max_size=5))
         fields["generator"] = {"name": "drawn", "seed": draw(st.integers(0, 9)), "size": 0.5}
+
+
+def _state_traffic(draw: st.DrawFn, fields: dict[str, Any]) -> None:
+    """Let sources move with the experts: their traffic, and loads of one scenario that it makes."""
+    _, layers, experts = fields["loads_tokens"].shape
+    shape = (layers, experts, experts)
+    traffic = draw(_numbers(shape, st.sampled_from([0.0, 1.0, 7.0, 30.0])))
+    fields["expert_traffic_tokens"] = traffic
+    fields["loads_tokens"] = traffic.sum(axis=1)[None]
 
 
 @st.composite
