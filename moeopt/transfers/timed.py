@@ -138,7 +138,10 @@ def _least(frame: FlowModel, model: LinearModel, bound: float, context: Context)
     def ask(interval: int) -> MipAnswer:
         return _answer(frame.ending_in(model, interval), context)
 
-    low = int(np.searchsorted(begin[1:], bound * (1.0 - _TOLERANCE)))
+    # No message ends before the first interval in which it may travel, however small it is: a
+    # solver's tolerance would swallow the smallest.
+    soonest = int(np.argmax(frame.flow.allowed, axis=1).max())
+    low = max(soonest, int(np.searchsorted(begin[1:], bound * (1.0 - _TOLERANCE))))
     high = len(begin) - 1
     best = ask(low)
     if best.status is not Status.INFEASIBLE or low == high:

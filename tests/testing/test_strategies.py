@@ -203,7 +203,8 @@ def test_some_infeasible_problems_pass_the_counting():
 def test_plain_problems_state_no_rule(problem):
     used = set(options(problem)) - {"layers", "scenarios", "nodes", "one_device", "one_expert"}
     stated = {"loads_tokens", "cluster", "slots_per_device", "objective", "split"}
-    assert used <= stated | {"timing", "cvar_tail", "allow_empty_slots"}
+    # Whose traffic it is, is no rule.
+    assert used <= stated | {"timing", "expert_traffic_tokens", "cvar_tail", "allow_empty_slots"}
 
 
 @given(placement_problems().flatmap(lambda p: st.tuples(st.just(p), placement_plans(p))))

@@ -47,7 +47,12 @@ def copied(plan):
 
 def blind(problem, context, warm_start):
     """Return a valid plan without a look at the loads."""
-    bare = msgspec.structs.replace(problem, loads_tokens=problem.loads_tokens * 0)
+    moving = problem.expert_traffic_tokens
+    bare = msgspec.structs.replace(
+        problem,
+        loads_tokens=problem.loads_tokens * 0,
+        expert_traffic_tokens=None if moving is None else moving * 0,
+    )
     plan = brute_force(bare).plan
     return Outcome(plan=copied(plan)) if plan is not None else impossible()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from moeopt.core.arrays import FloatArray
 from moeopt.core.stop import Context
@@ -48,6 +48,9 @@ def test_the_makespan_is_that_of_brute_force(stated: TransferProblem) -> None:
     best = brute_force(stated)
     if refuses_timed(stated) is not None or best is None:
         return
+    sizes = stated.messages()[stated.messages() > 0]
+    # Deadlines that hang on less than a solver's tolerance are in docs/limits.md.
+    assume(sizes.size == 0 or sizes.min() > 1e-6 * sizes.max())
     outcome = timed(stated)
     assert outcome.plan is not None
     assert outcome.plan.makespan_s == pytest.approx(best.objective, rel=1e-6, abs=1e-12)
