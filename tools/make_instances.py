@@ -11,11 +11,16 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import colocation_instances
 import placement_instances
 import transfers_instances
 from instance_files import LIBRARY, improve, keep_best, known_entries
 
-WINGS = {"placement": placement_instances, "transfers": transfers_instances}
+WINGS = {
+    "colocation": colocation_instances,
+    "placement": placement_instances,
+    "transfers": transfers_instances,
+}
 
 
 def main() -> None:

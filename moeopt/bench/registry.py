@@ -13,6 +13,7 @@ from moeopt.core.table import Table
 
 #: moeopt's own workloads and the module that registers each.
 _OWN_WORKLOADS = {
+    "aurora": "moeopt.bench.aurora",
     "placement": "moeopt.bench.placement",
     "transfers": "moeopt.bench.transfers",
 }

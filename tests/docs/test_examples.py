@@ -81,6 +81,28 @@ def test_migration(tmp_path: Path) -> None:
     assert "begins with MigrationFlow(" in out
 
 
+def test_two_models(tmp_path: Path) -> None:
+    out = _printed("colocation_two_models.py", tmp_path)
+    took, bound = re.findall(r"^time ([\d.]+) ms, bound ([\d.]+) ms, 0 rules", out, re.M)[0]
+    assert float(bound) <= float(took) < 1.01 * float(bound)
+    shared, alone = re.findall(r"^utilisation ([\d.]+) %, of a model alone ([\d.]+) %$", out, re.M)[
+        0
+    ]
+    assert float(shared) > float(alone)
+    assert all(float(ratio) >= 1 for ratio in re.findall(r"takes ([\d.]+) times", out))
+    wired = re.findall(r"^on the wire ([\d.]+) ms, 0 rules broken$", out, re.M)[0]
+    assert float(wired) >= float(took)
+    assert "device 0 begins with" in out
+
+
+def test_imprecise_traffic(tmp_path: Path) -> None:
+    out = _printed("colocation_imprecise_traffic.py", tmp_path)
+    rows = re.findall(r"^noise +(\d+) %: ([\d.]+) times .* ([\d.]+) times$", out, re.M)
+    assert [row[0] for row in rows] == ["0", "50", "67", "75"]
+    assert rows[0][1] == rows[0][2]
+    assert all(float(ours) <= float(best) for _, ours, best in rows)
+
+
 def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out

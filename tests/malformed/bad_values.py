@@ -8,6 +8,18 @@ from bad_instance import edit
 
 _PAIR = {"expert": 0, "device": 0}
 _CVAR: dict[str, Any] = {"objective": "cvar"}
+_TIMED: dict[str, Any] = {
+    "objective": "layer_time",
+    "timing": {
+        "seconds_per_token": 1,
+        "dispatch_bytes_per_token": 1,
+        "combine_bytes_per_token": 1,
+    },
+    "cluster": {"nodes": [{"node": {"devices": 2, "nic_bandwidth_bytes_per_s": 1}, "count": 2}]},
+}
+
+#: Its columns sum to the loads of the base.
+_TRAFFIC = [[load, [0] * 4, [0] * 4, [0] * 4] for load in ([40, 30, 20, 10], [10, 20, 30, 40])]
 
 #: Values that contradict a rule or each other.
 VALUES = [
@@ -244,6 +256,56 @@ VALUES = [
         "give one",
         split="nearest",
         source_tokens=[[[1] * 4] * 2],
+    ),
+    edit(
+        "traffic-unread",
+        "$.expert_traffic_tokens: must be left out unless",
+        "<shape (2, 4, 4)>",
+        "remove it",
+        expert_traffic_tokens=_TRAFFIC,
+    ),
+    edit(
+        "traffic-and-sources",
+        "$.expert_traffic_tokens: must be left out with source_tokens",
+        "<shape (2, 4, 4)>",
+        "one of the two",
+        **_TIMED,
+        expert_traffic_tokens=_TRAFFIC,
+        source_tokens=[[[1] * 4] * 2] * 4,
+    ),
+    edit(
+        "traffic-split",
+        '$.split: must be "even" with expert_traffic_tokens',
+        "got 'nearest'",
+        '"split": "even"',
+        **_TIMED,
+        expert_traffic_tokens=_TRAFFIC,
+        split="nearest",
+    ),
+    edit(
+        "traffic-of-scenarios",
+        "$.expert_traffic_tokens: must be left out with 2 scenarios",
+        "<shape (2, 4, 4)>",
+        "one scenario",
+        **_TIMED,
+        expert_traffic_tokens=_TRAFFIC,
+        loads_tokens=[[[40, 30, 20, 10], [10, 20, 30, 40]]] * 2,
+    ),
+    edit(
+        "traffic-shape",
+        "$.expert_traffic_tokens: must have shape (2, 4, 4)",
+        "<shape (4, 4)>",
+        "give one",
+        **_TIMED,
+        expert_traffic_tokens=_TRAFFIC[0],
+    ),
+    edit(
+        "traffic-sums",
+        "$.expert_traffic_tokens[1][..][2]: must sum to the expert's load, 30 tokens",
+        "<a column of 31 tokens>",
+        "column sums",
+        **_TIMED,
+        expert_traffic_tokens=[_TRAFFIC[0], [[10, 20, 31, 40], [0] * 4, [0] * 4, [0] * 4]],
     ),
     edit(
         "memory-without-bytes",

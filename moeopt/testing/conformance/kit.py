@@ -13,6 +13,7 @@ from moeopt.core.wing import Plan
 
 #: The wings that bring a kit, and the module that registers it.
 _OWN_KITS = {
+    "colocation": "moeopt.testing.conformance.colocation_kit",
     "placement": "moeopt.testing.conformance.placement_kit",
     "transfers": "moeopt.testing.conformance.transfers_kit",
 }

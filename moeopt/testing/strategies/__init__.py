@@ -17,6 +17,12 @@ except ImportError as error:
         "moeopt.testing.strategies needs hypothesis: pip install 'moeopt[test]'"
     ) from error
 
+from moeopt.testing.strategies.colocation import (
+    COLOCATION_FEATURES,
+    COLOCATION_OBJECTIVES,
+    colocation_plans,
+    colocation_problems,
+)
 from moeopt.testing.strategies.loads import LOAD_KINDS, LoadKind, loads
 from moeopt.testing.strategies.machines import clusters, devices, models, nodes
 from moeopt.testing.strategies.placement import (
@@ -35,6 +41,8 @@ from moeopt.testing.strategies.transfers import (
 )
 
 __all__ = [
+    "COLOCATION_FEATURES",
+    "COLOCATION_OBJECTIVES",
     "FEATURES",
     "LOAD_KINDS",
     "OBJECTIVES",
@@ -42,6 +50,8 @@ __all__ = [
     "TRANSFER_FEATURES",
     "LoadKind",
     "clusters",
+    "colocation_plans",
+    "colocation_problems",
     "devices",
     "loads",
     "models",
