@@ -49,6 +49,8 @@ def run(setting: Setting) -> Report:
         Figure("few_rounds: most over shifted", _most(every, "few_rounds", "shifted"), 1.0, ".4f"),
         Figure("few_rounds: most over all_at_once with incast",
                _most(every, "few_rounds", "incast"), 1.0, ".4f"),
+        Figure("few_rounds: most over all_at_once without incast, where any order is",
+               _most(every, "few_rounds", "all_at_once"), None, ".4f"),
         Figure("auto: most over all_at_once", _most(every, "auto", "all_at_once"), 1.0, ".4f"),
         Figure("auto: most over shifted", _most(every, "auto", "shifted"), 1.0, ".4f"),
     ]  # fmt: skip

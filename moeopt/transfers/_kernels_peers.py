@@ -139,7 +139,7 @@ def flow_rounds(units: Array, send_most: Array, receive_most: Array, rounds: int
         row_sum = np.zeros(n, np.int64)
         column_sum = np.zeros(n, np.int64)
         # The largest first, as fast as its ports can: few peers share a port.
-        for place in np.argsort(-left.ravel()):
+        for place in np.argsort(-left.ravel(), kind="mergesort"):
             i, j = place // n, place % n
             amount = min(left[i, j], row_cap[i] - row_sum[i], column_cap[j] - column_sum[j])
             flow[i, j] = amount

@@ -13,6 +13,7 @@ from moeopt.core.progress import Progress
 from moeopt.core.result import Result, relative_gap
 from moeopt.core.sentences import unknown_field
 from moeopt.core.solve import solve
+from moeopt.transfers.contention import speedups
 from moeopt.transfers.plan import PortRound, TransferPlan
 from moeopt.transfers.problem import TransferProblem
 
@@ -40,8 +41,8 @@ class Schedule:
         When the last byte has arrived.
     bound_s
         No order ends earlier, or ``None`` if nothing was proven.
-    plan
-        The whole plan.
+    problem, plan
+        What was stated, and the whole plan.
     result
         The whole `Result`.
     """
@@ -54,6 +55,7 @@ class Schedule:
     round_index: IntArray
     makespan_s: float
     bound_s: float | None
+    problem: TransferProblem
     plan: TransferPlan
     result: Result[TransferPlan]
 
@@ -61,6 +63,10 @@ class Schedule:
     def gap(self) -> float | None:
         """Relative distance to the bound, ``None`` without one."""
         return relative_gap(self.makespan_s, self.bound_s)
+
+    def speedups(self) -> dict[str, float]:
+        """Return how many times longer each unscheduled baseline takes, by its name."""
+        return speedups(self.problem, self.makespan_s)
 
     def rounds_for(self, port: int) -> list[PortRound]:
         """Return what one port sends and receives, round by round."""
@@ -152,6 +158,7 @@ def schedule(
         round_index=plan.round_index.copy(),
         makespan_s=plan.makespan_s,
         bound_s=result.bound if problem.objective == "makespan" else None,
+        problem=problem,
         plan=plan,
         result=result,
     )

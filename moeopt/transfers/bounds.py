@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.transfers.checks import has_single_peer_rounds
+from moeopt.transfers.checks import has_barriers, has_single_peer_rounds
 from moeopt.transfers.lines import Lines, families, is_flat
 from moeopt.transfers.problem import TransferProblem
 from moeopt.transfers.replay import TOLERANCE, busy_before, busy_spans, byte_tolerance
@@ -48,16 +48,29 @@ def tail_bound(problem: TransferProblem) -> float:
     """
     earliest = _first_start(problem)
     best = 0.0
-    for lines in families(problem):
+    for lines, around in _families(problem):
         if lines.line.size == 0:
             continue
         line, release, work = tails(problem, lines)
         after = np.maximum(release, earliest)
         finish = after + work - lines.slack_s
-        if lines.of_ports:
+        if around:
             finish = _around_busy(problem, line, after, finish - after)
         best = max(best, float(finish.max()))
     return best
+
+
+def _families(problem: TransferProblem) -> list[tuple[Lines, bool]]:
+    """Return the lines, and whether their work must go around the busy times of their ports.
+
+    The pauses between rounds are no work of a port: it may be busy with something else meanwhile.
+    So lines with pauses are looked at without busy times, and lines without pauses with them.
+    """
+    with_pauses = [(lines, lines.of_ports) for lines in families(problem)]
+    if not (problem.busy and has_barriers(problem)):
+        return with_pauses
+    plain = [(lines, lines.of_ports) for lines in families(problem, startups=False)]
+    return [*((lines, False) for lines, _ in with_pauses), *plain]
 
 
 def tails(problem: TransferProblem, lines: Lines) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -196,7 +209,7 @@ def overloads(problem: TransferProblem) -> list[tuple[str, float, float, float]]
     deadline, release = problem.deadline().ravel(), problem.release().ravel()
     earliest = _first_start(problem)
     spans = busy_spans(problem)
-    for lines in families(problem):
+    for lines, around in _families(problem):
         due = np.flatnonzero(np.isfinite(deadline[lines.message]))
         due = due[np.argsort(lines.line[due], kind="stable")]
         worst: tuple[float, int, float, float] | None = None
@@ -211,7 +224,7 @@ def overloads(problem: TransferProblem) -> list[tuple[str, float, float, float]]
             np.add.at(work, (from_a, to_b), lines.work_s[group])
             work = np.cumsum(np.cumsum(work[::-1], axis=0)[::-1], axis=1) - lines.slack_s
             free = b[None, :] - a[:, None]
-            if lines.of_ports and port in spans:
+            if around and port in spans:
                 free = free - busy_before(spans[port], b) + busy_before(spans[port], a)[:, None]
             over = work - np.maximum(free, 0.0)
             at = np.unravel_index(int(np.argmax(over)), over.shape)

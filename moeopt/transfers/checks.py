@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 
 
 def has_barriers(problem: TransferProblem) -> bool:
-    """Tell whether a round may start only when all rows of the rounds before have ended."""
-    return problem.startup_per == "round" or problem.objective == "rounds"
+    """Tell whether a round may start only when all rows of the rounds before have ended.
+
+    Rounds that cost nothing and are not counted are mere numbers.
+    """
+    costly = problem.startup_per == "round" and problem.startup_s > 0
+    return costly or problem.objective == "rounds"
 
 
 def has_single_peer_rounds(problem: TransferProblem) -> bool:
     """Tell whether a port has at most one peer each way in a round."""
-    by_round = problem.startup_per == "round" and problem.peers == "one"
+    by_round = has_barriers(problem) and problem.peers == "one"
     return by_round or problem.objective == "rounds"
 
 

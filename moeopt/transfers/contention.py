@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import msgspec
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
@@ -156,6 +157,8 @@ def speedups(problem: TransferProblem, makespan_s: float, seed: int = 0) -> dict
         By order: those that take the problem and are cheap at its size; none if there is nothing
         to send.
     """
+    # Who does not schedule shares its ports, whatever the plan must keep to.
+    problem = msgspec.structs.replace(problem, peers="many")
     if makespan_s <= 0 or refuses_unscheduled(problem) is not None:
         return {}
     messages = problem.num_messages

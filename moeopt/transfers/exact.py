@@ -63,7 +63,7 @@ def model_of(problem: TransferProblem) -> Model:
         return "rounds"
     if problem.peers == "many":
         return "flow"
-    barriers = problem.startup_per == "round" and (problem.startup_s > 0 or not problem.preemptive)
+    barriers = problem.startup_per == "round" and problem.startup_s > 0
     if barriers or (problem.preemptive and problem.half_duplex and not problem.is_timed):
         return "rounds"
     return "flow" if problem.preemptive else "shop"

@@ -103,8 +103,13 @@ def _settled(frame: RoundsModel, x: FloatArray) -> tuple[IntArray, FloatArray | 
     chosen = _chosen(frame, x)
     length = _lengths(frame, chosen)
     total = 1.0 if frame.problem.objective == "rounds" else np.inf
-    missing = (frame.need - length @ frame.member[chosen]).max(initial=0.0)
-    if max(missing, length.sum() - total) > _EXACT:
+    short = np.maximum(frame.need - length @ frame.member[chosen], 0.0)
+    if frame.used is None and (short > 0).any():
+        # Lengths are not counted, only summed: what a solver's tolerance left short is added.
+        holds = frame.member[chosen][:, short > 0].argmax(axis=0)
+        np.maximum.at(extra := np.zeros(len(chosen)), holds, short[short > 0])
+        length, short = length + extra, np.zeros_like(short)
+    if max(short.max(initial=0.0), length.sum() - total) > _EXACT:
         return chosen, None
     kept = np.argsort(-length, kind="stable")[: np.count_nonzero(length > 0.0)]
     return chosen[kept], length[kept]

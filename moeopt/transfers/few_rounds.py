@@ -142,4 +142,21 @@ def _timed(problem: TransferProblem, rounds: Rounds) -> Pieces:
     start, duration = early_starts(
         pieces.source, pieces.destination, pieces.duration_s, problem.startup_s, problem.num_ports
     )
-    return replace(pieces, start_s=start, duration_s=duration)
+    return _in_one(replace(pieces, start_s=start, duration_s=duration))
+
+
+def _in_one(pieces: Pieces) -> Pieces:
+    """Return the pieces, those of a pair that go on from one another without a pause as one."""
+    if pieces.source.size == 0:
+        return pieces
+    order = np.lexsort((pieces.start_s, pieces.destination, pieces.source))
+    pieces = pieces.taken(order)
+    same = (np.diff(pieces.source) == 0) & (np.diff(pieces.destination) == 0)
+    goes_on = np.append(False, same & (pieces.start_s[1:] == pieces.end_s[:-1]))
+    chain = np.cumsum(~goes_on) - 1
+    joined = pieces.taken(np.flatnonzero(~goes_on))
+    return replace(
+        joined,
+        size_bytes=np.bincount(chain, weights=pieces.size_bytes).astype(np.float64),
+        duration_s=np.bincount(chain, weights=pieces.duration_s).astype(np.float64),
+    )

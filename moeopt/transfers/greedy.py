@@ -221,7 +221,7 @@ def plan_of_listing(problem: TransferProblem, hops: Hops, listing: Listing) -> T
     h = listing.hop
     size = hops.size_bytes[h]
     part = np.divide(listing.sent_s, hops.seconds[h], out=np.ones(h.size), where=size > 0)
-    turn = _turns(hops.sender[h], hops.receiver[h], _resource_count(problem))
+    turn = _turns(hops, h, _resource_count(problem))
     order = np.lexsort((hops.source[h], listing.start_s, turn))
     h = h[order]
     relayed = bool((hops.follower >= 0).any())
@@ -312,11 +312,18 @@ def _busy(problem: TransferProblem) -> tuple[IntArray, FloatArray, FloatArray]:
     return first, start, end
 
 
-def _turns(sender: IntArray, receiver: IntArray, resources: int) -> IntArray:
-    """Return each part's turn: one more than the later of the parts before it at its ports."""
-    turns = np.zeros(sender.size, dtype=np.int64)
+def _turns(hops: Hops, parts: IntArray, resources: int) -> IntArray:
+    """Return each part's turn: one more than the latest of those before it.
+
+    Before it are the parts at its ports, and the first hop of a second one.
+    """
+    turns = np.zeros(parts.size, dtype=np.int64)
     last = np.zeros(resources, dtype=np.int64)
-    for k, (i, j) in enumerate(zip(sender.tolist(), receiver.tolist(), strict=True)):
-        turns[k] = max(last[i], last[j])
+    arrived = np.zeros(len(hops.origin), dtype=np.int64)
+    for k, h in enumerate(parts.tolist()):
+        i, j, follower = hops.sender[h], hops.receiver[h], hops.follower[h]
+        turns[k] = max(last[i], last[j], arrived[h])
         last[i] = last[j] = turns[k] + 1
+        if follower >= 0:
+            arrived[follower] = turns[k] + 1
     return turns

@@ -11,7 +11,7 @@ from moeopt.transfers import aurora, coloring, contention, few_rounds, greedy, p
 from moeopt.transfers.plan import TransferPlan, evaluate, violations
 from moeopt.transfers.portfolio import auto
 from moeopt.transfers.problem import TransferProblem
-from moeopt.transfers.summary import gantt, summarise
+from moeopt.transfers.summary import picture, summarise
 from moeopt.transfers.validate import impossible
 
 if TYPE_CHECKING:
@@ -193,6 +193,6 @@ WING = register(
         methods={method.name: method for method in METHODS},
         build=_build,
         summarise=summarise,
-        picture=lambda plan: [gantt(plan)],
+        picture=picture,
     )
 )

@@ -12,11 +12,13 @@ import msgspec
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Plan, Violation
 from moeopt.transfers import checks
 from moeopt.transfers.checks import violation_at
 from moeopt.transfers.problem import TransferProblem
 from moeopt.transfers.replay import replay
+from moeopt.transfers.validate import MAX_PORTS
 
 _INDICES = ("source", "destination", "round_index", "wave", "origin", "target")
 _AMOUNTS = ("size_bytes", "start_s", "duration_s")
@@ -235,8 +237,28 @@ def evaluate(problem: TransferProblem, plan: TransferPlan) -> Evaluation:
     )
 
 
+def require_readable(plan: TransferPlan) -> None:
+    """Raise `InstanceError` if no problem could have this plan: its columns do not fit together.
+
+    Raises
+    ------
+    InstanceError
+        For the first thing that is wrong.
+    """
+    strange = _unreadable(plan, {"round_index": 2**62}, MAX_PORTS)
+    if strange:
+        remedy = "write one entry for each row"
+        raise InstanceError(strange[0].path, "<a plan>", strange[0].message, remedy)
+
+
 def _shape_violations(problem: TransferProblem, plan: TransferPlan) -> list[Violation]:
     """Return why the plan cannot be read, if it cannot."""
+    most = {"wave": problem.num_waves, "round_index": 2**62}
+    return _unreadable(plan, most, problem.num_ports)
+
+
+def _unreadable(plan: TransferPlan, most: dict[str, int], ports: int) -> list[Violation]:
+    """Return why the plan cannot be read, if it cannot: indices stay below `most` or `ports`."""
     names = [n for n in _INDICES + _AMOUNTS if n not in _OPTIONAL or getattr(plan, n) is not None]
     rows = plan.source.shape
     for name in names:
@@ -244,13 +266,12 @@ def _shape_violations(problem: TransferProblem, plan: TransferPlan) -> list[Viol
         if column.ndim != 1 or column.shape != rows:
             message = f"must have shape (rows,) as source has, {rows}, has {column.shape}"
             return [violation_at("shape", name, None, message, 1.0)]
-    most = {"wave": problem.num_waves, "round_index": 2**62}
     for name in names:
         column = getattr(plan, name)
         if name in _AMOUNTS:
             bad, rule = ~(np.isfinite(column) & (column >= 0)), "a finite number >= 0"
         else:
-            count = most.get(name, problem.num_ports)
+            count = most.get(name, ports)
             bad = ~((column >= 0) & (column < count) & (column == np.floor(column)))
             rule = f"a whole number >= 0 and < {count}"
         if bad.any():

@@ -26,6 +26,9 @@ _ROUNDS_PER_PORT = 2
 
 _BITS = 52
 
+#: Ports further apart in rate than this cannot be counted in one unit.
+_MOST_RATIO = 1e5
+
 
 def refuses_birkhoff(problem: TransferProblem) -> str | None:
     """Say why Birkhoff's rounds do not fit the problem, if they do not."""
@@ -55,6 +58,9 @@ def refuses_multi_peer(problem: TransferProblem) -> str | None:
         return "it knows no start-ups: see few_rounds"
     if not problem.preemptive or problem.chunk_bytes > 0:
         return "it cuts messages as it needs"
+    rates = np.concatenate([problem.send_rate(), problem.receive_rate()])
+    if rates.max() > _MOST_RATIO * rates.min():
+        return f"its fastest port may be at most {_MOST_RATIO:.0e} times as fast as the slowest"
     return _refuses_flat(problem)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -127,7 +127,9 @@ def _cut_into_waves(problem: TransferProblem, pieces: Pieces) -> tuple[Pieces, I
     if not parts:
         return pieces, np.empty(0, dtype=np.int64)
     piece, begin, end, wave = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _shares(pieces, piece, begin, end), wave
+    # Where a start-up is paid for every transmission, the waves of a piece are one: its rows.
+    bulk = problem.startup_per == "message" and problem.startup_s > 0
+    return _shares(pieces, piece, begin, end, bulk), wave
 
 
 def _cut_pair(
@@ -151,9 +153,13 @@ def _cut_pair(
     return mine[which], low, high, wave
 
 
-def _shares(pieces: Pieces, piece: IntArray, begin: FloatArray, end: FloatArray) -> Pieces:
-    """Return the part of each piece between two shares of it."""
+def _shares(
+    pieces: Pieces, piece: IntArray, begin: FloatArray, end: FloatArray, bulk: bool
+) -> Pieces:
+    """Return the part of each piece between two shares of it; in `bulk` all at the same time."""
     whole = pieces.taken(piece)
+    if bulk:
+        return replace(whole, size_bytes=whole.size_bytes * (end - begin))
     return Pieces(
         source=whole.source,
         destination=whole.destination,

@@ -10,7 +10,7 @@ import numpy as np
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.table import Cell, Column, Table
 from moeopt.transfers.contention import speedups
-from moeopt.transfers.plan import TransferPlan, evaluate
+from moeopt.transfers.plan import TransferPlan, evaluate, require_readable
 from moeopt.transfers.problem import TransferProblem
 
 #: Cells of a line of the picture, and ports that are shown where there are more.
@@ -34,6 +34,18 @@ def summarise(problem: TransferProblem, plan: TransferPlan, result: Any) -> list
         The `Result` of the solve, or the record of it that a plan's file keeps.
     """
     return [gantt(plan, problem), _ports(problem, plan), _solve(problem, plan, result)]
+
+
+def picture(plan: TransferPlan) -> list[Table]:
+    """Return what a plan shows without its problem.
+
+    Raises
+    ------
+    InstanceError
+        If its columns do not fit together.
+    """
+    require_readable(plan)
+    return [gantt(plan)]
 
 
 def gantt(plan: TransferPlan, problem: TransferProblem | None = None) -> Table:

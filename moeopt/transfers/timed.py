@@ -66,6 +66,9 @@ def run_timed(problem: TransferProblem, context: Context, warm_start: object) ->
     frame = compile_flow(flow, problem.name or "transfers")
     ending = _least(frame, frame.builder.build(), bound, context)
     answer = ending.answer
+    if answer.status is Status.INFEASIBLE and not np.isfinite(problem.deadline()).any():
+        # Without deadlines a plan exists: the numbers are beyond what a solver can tell apart.
+        return Outcome(bound=bound, backend=answer.backend)
     if answer.status is Status.INFEASIBLE:
         return Outcome(infeasible=(lateness(problem, context),), backend=answer.backend)
     bound = max(bound, ending.bound * (1.0 - _TOLERANCE))
@@ -234,7 +237,7 @@ def lateness(problem: TransferProblem, context: Context) -> Violation:
     Bisection: feasible or not is a linear program for each time tried.
     """
     low, high = 0.0, flow_of(problem).unit_s / 8
-    while not _feasible(problem, high, context):
+    while np.isfinite(high) and not _feasible(problem, high, context):
         low, high = high, 2 * high
     for _ in range(_LATENESS_STEPS):
         middle = (low + high) / 2

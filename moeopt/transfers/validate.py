@@ -89,14 +89,15 @@ def _check_rates(problem: TransferProblem) -> None:
         if isinstance(rate, np.ndarray):
             require_shape(rate, path, (problem.num_ports,), "ports")
         array = np.asarray(rate, dtype=np.float64)
-        bad = ~(np.isfinite(array) & (array > 0))
+        # Beyond these, seconds or bytes would overflow, or vanish.
+        bad = ~((array >= 1e-30) & (array <= 1e30))
         if bad.any():
             at = int(np.argmax(bad))
             where = f"[{at}]" if array.ndim else ""
             raise InstanceError(
                 path + where,
                 array.ravel()[at].item(),
-                "must be a finite number > 0",
+                "must be a finite number > 0, from 1e-30 to 1e30",
                 "name a port that cannot be used in absent_ports",
             )
 

@@ -230,7 +230,7 @@ def test_a_message_that_just_fits_before_a_busy_time_does() -> None:
         (problem(THREE, peers="one", startup_s=1.0), "cut"),
         (problem(THREE, peers="one", chunk_bytes=1.0), "cut"),
         (problem(THREE, peers="one", half_duplex=True, startup_s=1.0), "cut"),
-        (whole(THREE, startup_per="round"), "cut messages"),
+        (whole(THREE, startup_s=1.0, startup_per="round"), "cut messages"),
         (whole([THREE, THREE], startup_s=1.0), "waves"),
         (problem(np.ones((9, 9)), objective="rounds"), "too many ports"),
         (whole(np.ones((12, 12))), "greedy"),

@@ -136,14 +136,16 @@ BROKEN: dict[str, tuple[TransferProblem, TransferPlan, str, float]] = {
         0.5,
     ),
     "C10-peers": (
-        problem(TWO_TARGETS, startup_per="round", peers="one"),
-        plan((0, 1, 2, 0, 2), (0, 2, 2, 2, 2)),
+        problem(TWO_TARGETS, startup_s=0.5, startup_per="round", peers="one"),
+        plan((0, 1, 2, 0.5, 2), (0, 2, 2, 2.5, 2)),
         "$.round_index[0]",
         1,
     ),
     "C10-both-ways": (
-        problem([[0, 2], [2, 0]], startup_per="round", peers="one", half_duplex=True),
-        plan((0, 1, 2, 0, 2), (1, 0, 2, 2, 2)),
+        problem(
+            [[0, 2], [2, 0]], startup_s=0.5, startup_per="round", peers="one", half_duplex=True
+        ),
+        plan((0, 1, 2, 0.5, 2), (1, 0, 2, 2.5, 2)),
         "$.round_index[0]",
         1,
     ),

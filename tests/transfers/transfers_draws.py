@@ -151,7 +151,7 @@ def placed(problem: TransferProblem, random: Random, even: bool = False) -> Tran
         for key in _keys(problem, busy.port, busy.port):
             taken.setdefault(key, []).append((busy.start_s, busy.end_s))
     rows: list[Row] = []
-    barrier = problem.startup_per == "round"
+    barrier = problem.startup_per == "round" and problem.startup_s > 0
     messages = np.argwhere(problem.messages() > 0).tolist()
     random.shuffle(messages)
     for wave, origin, target in messages:

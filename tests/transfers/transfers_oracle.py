@@ -246,7 +246,7 @@ class _Replay:
         return False
 
     def round_broken(self) -> bool:
-        by_round = self.problem.startup_per == "round"
+        by_round = self.problem.startup_per == "round" and self.problem.startup_s > 0
         counted = self.problem.objective == "rounds"
         if not (by_round or counted):
             return False
