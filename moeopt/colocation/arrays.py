@@ -15,7 +15,7 @@ from moeopt.core.arrays import FloatArray, IntArray, numbers_of, own_array
 from moeopt.core.errors import InstanceError, MoeoptError
 from moeopt.core.progress import Progress
 from moeopt.core.result import Result, relative_gap
-from moeopt.core.sentences import unknown_field
+from moeopt.core.sentences import require_fields
 from moeopt.core.solve import solve
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 
@@ -148,8 +148,7 @@ def colocate(
     )
     plan: ColocationPlan | None = result.plan
     if plan is None or result.objective is None:
-        why = "; ".join(str(v) for v in result.violations) or f"limit: {result.limit.value}"
-        raise NoColocationError(f"{result.status.value}: {why}")
+        raise NoColocationError(result.why())
     value = evaluate(problem, plan)
     return Colocation(
         # Copies, because other systems may want to write to them.
@@ -170,10 +169,7 @@ def _model_fields() -> list[str]:
 def _of_the_problem(rules: dict[str, Any]) -> dict[str, Any]:
     """Return the rules that are fields of the problem; raise for those that are nobody's."""
     own = [name for name in ColocationProblem.__struct_fields__ if name not in _STATED]
-    known = [*_model_fields(), *own]
-    for name, value in rules.items():
-        if name not in known:
-            raise unknown_field(f"$.{name}", value, known)
+    require_fields(rules, [*_model_fields(), *own])
     return {name: value for name, value in rules.items() if name in own}
 
 

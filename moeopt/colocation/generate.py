@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ import numpy.typing as npt
 from moeopt.colocation.problem import ColocationProblem, ModelLayer
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import InstanceError
+from moeopt.core.generators import known, made_again
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.describe.loads import source_devices, source_tokens
 from moeopt.transfers.generate import AURORA_RATES
@@ -55,8 +56,6 @@ TOKENS, MOST_EXPERTS = 512, 1024
 Kind = Literal["equal", "mixed"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-T = TypeVar("T")
 
 Routing = npt.NDArray[np.integer[Any]]
 
@@ -107,7 +106,7 @@ def limoe_traffic(model: str, seed: int = 0) -> FloatArray:
     seed
         Of the draw; 0 is what the instances have.
     """
-    shape = _known(SHAPES, model, "model")
+    shape = known(SHAPES, model, "model")
     rng = np.random.default_rng([shape.seed, seed])
     rank = np.log(np.arange(1.0, EXPERTS + 1))
     common = rng.permutation(rank)
@@ -133,7 +132,7 @@ def limoe_layer(model: str, layer: int = 0, others: int = 0, seed: int = 0) -> M
     """
     _within("layer", layer, 0, LAYERS - 1)
     _within("others", others, 0, LAYERS - 1)
-    shape = _known(SHAPES, model, "model")
+    shape = known(SHAPES, model, "model")
     traffic = np.roll(limoe_traffic(model, seed), -layer, axis=0)
     return ModelLayer(
         name=model,
@@ -226,7 +225,7 @@ def synthetic(
     """
     _within("experts", experts, 2, MOST_EXPERTS)
     _within("models", models, 1, 16)
-    draw = _known({"zipf": _zipf, "uniform": _uniform}, family, "family")
+    draw = known({"zipf": _zipf, "uniform": _uniform}, family, "family")
     rng = np.random.default_rng(seed)
     layer = limoe_layer("b32-coco")
     drawn = tuple(
@@ -265,13 +264,7 @@ def remake(call: Mapping[str, str | int | float]) -> ColocationProblem:
     InstanceError
         If the call names no generator, or parameters that it does not have.
     """
-    arguments = dict(call)
-    name = arguments.pop("name", "")
-    generator = _known(GENERATORS, str(name), "generator.name")
-    try:
-        return generator(**arguments)
-    except TypeError as error:
-        raise InstanceError("$.generator", dict(call), str(error), "correct the call") from None
+    return made_again(GENERATORS, call)
 
 
 def aurora_cluster(kind: Kind = "equal", devices: int = EXPERTS) -> Cluster:
@@ -285,7 +278,7 @@ def aurora_cluster(kind: Kind = "equal", devices: int = EXPERTS) -> Cluster:
     devices
         For ``"mixed"`` a multiple of 4.
     """
-    rates = _known({"equal": AURORA_RATES[:1], "mixed": AURORA_RATES}, kind, "cluster")
+    rates = known({"equal": AURORA_RATES[:1], "mixed": AURORA_RATES}, kind, "cluster")
     if devices < 1 or devices % len(rates):
         rule = f"must be a multiple of {len(rates)}, the kinds of devices"
         raise InstanceError("$.devices", devices, rule, "8 is the paper's number")
@@ -343,11 +336,3 @@ def _uniform(rng: np.random.Generator, experts: int) -> FloatArray:
 def _within(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise InstanceError(f"$.{name}", value, f"must be {least} to {most}", "correct it")
-
-
-def _known(table: Mapping[str, T], name: str, path: str) -> T:
-    if name not in table:
-        raise InstanceError(
-            f"$.{path}", name, f"must be one of {', '.join(table)}", "choose one of them"
-        )
-    return table[name]

@@ -105,6 +105,11 @@ class Result(Generic[PlanT]):
         parts += [str(violation) for violation in self.violations]
         return ", ".join(parts)
 
+    def why(self) -> str:
+        """Return in one line why there is no plan: what cannot hold, or what stopped the search."""
+        reasons = "; ".join(str(v) for v in self.violations) or f"limit: {self.limit.value}"
+        return f"{self.status.value}: {reasons}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the plan as plain JSON types."""
         return {

@@ -106,6 +106,19 @@ def unknown_field(path: str, value: object, known: list[str]) -> InstanceError:
     return InstanceError(path, value, "must not be there: no such field", remedy)
 
 
+def require_fields(given: Mapping[str, object], known: list[str]) -> None:
+    """Raise `InstanceError` for the first given field that is not among `known`.
+
+    Raises
+    ------
+    InstanceError
+        With the closest name that exists.
+    """
+    for name, value in given.items():
+        if name not in known:
+            raise unknown_field(f"$.{name}", value, known)
+
+
 def _member(value: Any, name: str) -> object:
     return value[name] if isinstance(value, Mapping) else getattr(value, name)
 

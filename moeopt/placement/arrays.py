@@ -13,6 +13,7 @@ from moeopt.core.arrays import FloatArray, IntArray, own_array
 from moeopt.core.errors import InstanceError, MoeoptError
 from moeopt.core.progress import Progress
 from moeopt.core.result import Result, relative_gap
+from moeopt.core.sentences import require_fields
 from moeopt.core.solve import solve
 from moeopt.describe.cluster import Cluster
 from moeopt.placement.plan import PlacementPlan, evaluate
@@ -111,7 +112,7 @@ def place(
     """
     cluster = devices if isinstance(devices, Cluster) else Cluster.uniform(devices, nodes)
     array = own_array(loads, "$.loads_tokens", np.float64)
-    _check_rules(rules)
+    require_fields(rules, [n for n in PlacementProblem.__struct_fields__ if n not in _STATED])
     problem = PlacementProblem(
         loads_tokens=array,
         cluster=cluster,
@@ -131,8 +132,7 @@ def place(
         progress=progress,
     )
     if result.plan is None or result.objective is None:
-        why = "; ".join(str(v) for v in result.violations) or f"limit: {result.limit.value}"
-        raise NoPlacementError(f"{result.status.value}: {why}")
+        raise NoPlacementError(result.why())
     return Placement(
         # A copy, because other systems may want to write to it.
         physical_to_logical=result.plan.physical_to_logical.copy(),
@@ -142,17 +142,6 @@ def place(
         bound=result.bound,
         result=result,
     )
-
-
-def _check_rules(rules: dict[str, Any]) -> None:
-    """Raise `InstanceError` for the first rule that is no field of a problem."""
-    fields = PlacementProblem.__struct_fields__
-    known = [name for name in fields if name not in _STATED]
-    for name, value in rules.items():
-        if name not in known:
-            from moeopt.core.sentences import unknown_field
-
-            raise unknown_field(f"$.{name}", value, known)
 
 
 def _per_device(slots: Any, devices: int, experts: tuple[int, ...]) -> int | tuple[int, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from moeopt.core.arrays import FloatArray
-from moeopt.core.errors import InstanceError
+from moeopt.core.generators import known, made_again
 from moeopt.describe.cluster import Cluster, NodeGroup
 from moeopt.describe.presets import preset
 from moeopt.placement.problem import PlacementProblem
@@ -27,8 +27,6 @@ DEVICES_PER_NODE = 8
 #: ``"eplb"``: what EPLB assumes, copies of an expert may share a device. ``"distinct"``: moeopt's
 #: default rules, on named machines whose memory counts.
 Rules = Literal["eplb", "distinct"]
-
-T = TypeVar("T")
 
 Call = dict[str, str | int | float]
 
@@ -138,7 +136,7 @@ def loads(name: str, layers: int, experts: int, seed: int = 1) -> FloatArray:
     seed
         1 in the published figures.
     """
-    drawn = _known(LOADS, name, "load")(np.random.default_rng(seed), layers, experts)
+    drawn = known(LOADS, name, "load")(np.random.default_rng(seed), layers, experts)
     return _scaled(drawn, np.full(layers, float(TOKENS_PER_LAYER)))
 
 
@@ -165,7 +163,7 @@ def workload(
     rules
         ``"eplb"`` for comparisons with EPLB, ``"distinct"`` for what a deployment wants.
     """
-    row = _known(SHAPES, shape, "shape")
+    row = known(SHAPES, shape, "shape")
     call: Call = {"name": "workload", "shape": shape, "load": load, "seed": seed, "rules": rules}
     tokens = loads(load, row.layers, row.experts, seed)
     return PlacementProblem(
@@ -278,21 +276,7 @@ def remake(call: Mapping[str, str | int | float]) -> PlacementProblem:
     InstanceError
         If the call names no generator, or parameters that it does not have.
     """
-    arguments = dict(call)
-    name = arguments.pop("name", "")
-    generator = _known(GENERATORS, str(name), "generator.name")
-    try:
-        return generator(**arguments)
-    except TypeError as error:
-        raise InstanceError("$.generator", dict(call), str(error), "correct the call") from None
-
-
-def _known(table: Mapping[str, T], name: str, path: str) -> T:
-    if name not in table:
-        raise InstanceError(
-            f"$.{path}", name, f"must be one of {', '.join(table)}", "choose one of them"
-        )
-    return table[name]
+    return made_again(GENERATORS, call)
 
 
 def _scaled(tokens: FloatArray, totals: FloatArray) -> FloatArray:

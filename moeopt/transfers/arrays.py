@@ -11,7 +11,7 @@ from moeopt.core.arrays import FloatArray, IntArray, own_array
 from moeopt.core.errors import MoeoptError
 from moeopt.core.progress import Progress
 from moeopt.core.result import Result, relative_gap
-from moeopt.core.sentences import unknown_field
+from moeopt.core.sentences import require_fields
 from moeopt.core.solve import solve
 from moeopt.transfers.contention import speedups
 from moeopt.transfers.plan import PortRound, TransferPlan
@@ -122,10 +122,7 @@ def schedule(
     >>> [(part.peer, part.size_bytes) for turn in order.rounds_for(0) for part in turn.sends]
     [(1, 1.0), (2, 1.0)]
     """
-    known = [name for name in TransferProblem.__struct_fields__ if name not in _STATED]
-    for name, value in rules.items():
-        if name not in known:
-            raise unknown_field(f"$.{name}", value, known)
+    require_fields(rules, [n for n in TransferProblem.__struct_fields__ if n not in _STATED])
     rate: Any = bandwidth
     if not np.isscalar(rate):
         rate = own_array(rate, "$.bandwidth_bytes_per_s")
@@ -146,8 +143,7 @@ def schedule(
     )
     plan: TransferPlan | None = result.plan
     if plan is None:
-        why = "; ".join(str(v) for v in result.violations) or f"limit: {result.limit.value}"
-        raise NoScheduleError(f"{result.status.value}: {why}")
+        raise NoScheduleError(result.why())
     # Copies, because other systems may want to write to them.
     return Schedule(
         source=plan.source.copy(),

@@ -7,13 +7,14 @@ so that `remake` can make it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
+from moeopt.core.generators import known, made_again
 from moeopt.transfers.problem import Fabric, Startup, TransferProblem, Window
 
 #: Most tokens of a pair in the families that draw each pair on its own.
@@ -46,8 +47,6 @@ Placed = Literal["sorted", "random"]
 
 #: Whether every pair of ports in different nodes has a way, or only those of one rail.
 Network = Literal["switched", "rails"]
-
-T = TypeVar("T")
 
 Call = dict[str, str | int | float]
 
@@ -126,7 +125,7 @@ def tokens(family: str, ports: int, seed: int = 0) -> FloatArray:
     seed
         Of the draw.
     """
-    draw = _known(FAMILIES, family, "family")
+    draw = known(FAMILIES, family, "family")
     return _without_local(draw(np.random.default_rng(seed), _ports(ports)))
 
 
@@ -183,10 +182,10 @@ def aurora_cluster(
     if ports % len(AURORA_RATES) or ports < len(AURORA_RATES):
         rule = f"must be a multiple of {len(AURORA_RATES)}, the kinds of ports"
         raise InstanceError("$.ports", ports, rule, "8 is the paper's number")
-    exponent = _known({"zipf": 1.0, "uniform": 0.0}, family, "family")
+    exponent = known({"zipf": 1.0, "uniform": 0.0}, family, "family")
     rng = np.random.default_rng(seed)
     sent = _by_popularity(rng, ports, AURORA_TOKENS, exponent)
-    if _known({"sorted": True, "random": False}, placed, "placed"):
+    if known({"sorted": True, "random": False}, placed, "placed"):
         sent = sent[:, np.argsort(-sent.sum(axis=0), kind="stable")]
     return TransferProblem(
         name=f"aurora-cluster-{family}-{ports}" + ("" if placed == "sorted" else f"-{placed}"),
@@ -224,7 +223,7 @@ def startups(
     seed
         Of the draw.
     """
-    popular = _known({"zipf": True, "uniform": False}, family, "family")
+    popular = known({"zipf": True, "uniform": False}, family, "family")
     rng = np.random.default_rng(seed)
     size = rng.uniform(LEAST_BYTES, MOST_BYTES, (_ports(ports), ports))
     if popular:
@@ -276,7 +275,7 @@ def two_tier(
     weight = rng.permuted(np.tile(np.arange(1, ports) ** -exponent, (ports, 1)), axis=1)
     traffic = np.zeros((ports, ports))
     traffic[~np.eye(ports, dtype=np.bool_)] = (weight / weight.sum(axis=1, keepdims=True)).ravel()
-    rails = _known({"rails": True, "switched": False}, network, "network")
+    rails = known({"rails": True, "switched": False}, network, "network")
     return TransferProblem(
         name=f"two-tier-{nodes}x{ports_per_node}" + ("-rails" if rails else ""),
         source=f"FAST's two tiers (arXiv:2505.09764), synthetic traffic of skew {exponent:g}",
@@ -381,13 +380,7 @@ def remake(call: Mapping[str, str | int | float]) -> TransferProblem:
     InstanceError
         If the call names no generator, or parameters that it does not have.
     """
-    arguments = dict(call)
-    name = arguments.pop("name", "")
-    generator = _known(GENERATORS, str(name), "generator.name")
-    try:
-        return generator(**arguments)
-    except TypeError as error:
-        raise InstanceError("$.generator", dict(call), str(error), "correct the call") from None
+    return made_again(GENERATORS, call)
 
 
 def routed_tokens(
@@ -436,11 +429,3 @@ def _ports(ports: int) -> int:
     if ports < 2:
         raise InstanceError("$.ports", ports, "must be at least 2", "one port sends to nobody")
     return ports
-
-
-def _known(table: Mapping[str, T], name: str, path: str) -> T:
-    if name not in table:
-        raise InstanceError(
-            f"$.{path}", name, f"must be one of {', '.join(table)}", "choose one of them"
-        )
-    return table[name]
