@@ -11,16 +11,29 @@ _HOME = {
     "MoEModel": "model",
     "Node": "cluster",
     "NodeGroup": "cluster",
+    "PriceBook": "pricing",
     "preset": "presets",
     "preset_names": "presets",
+    "price_book": "pricing",
 }
 
-__all__ = ["Cluster", "Device", "MoEModel", "Node", "NodeGroup", "preset", "preset_names"]
+__all__ = [
+    "Cluster",
+    "Device",
+    "MoEModel",
+    "Node",
+    "NodeGroup",
+    "PriceBook",
+    "preset",
+    "preset_names",
+    "price_book",
+]
 
 if TYPE_CHECKING:
     from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
     from moeopt.describe.model import MoEModel
     from moeopt.describe.presets import preset, preset_names
+    from moeopt.describe.pricing import PriceBook, price_book
 
 
 def __getattr__(name: str) -> Any:

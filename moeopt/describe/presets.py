@@ -12,9 +12,14 @@ import msgspec
 
 from moeopt.core.errors import InstanceError
 
-Kind = Literal["device", "node", "model"]
+Kind = Literal["device", "node", "model", "price_book"]
 
-_TYPES = {"device": "cluster.Device", "node": "cluster.Node", "model": "model.MoEModel"}
+_TYPES = {
+    "device": "cluster.Device",
+    "node": "cluster.Node",
+    "model": "model.MoEModel",
+    "price_book": "pricing.PriceBook",
+}
 
 
 def preset(kind: Kind, name: str) -> Any:
@@ -31,7 +36,8 @@ def preset(kind: Kind, name: str) -> Any:
     if not isinstance(name, str) or name not in known:
         close = difflib.get_close_matches(str(name), known, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "write the record out instead"
-        raise InstanceError("$", name, f"must be a {kind} preset ({', '.join(known)})", remedy)
+        what = kind.replace("_", " ")
+        raise InstanceError("$", name, f"must be a {what} preset ({', '.join(known)})", remedy)
     return _record(kind, name)
 
 
