@@ -13,12 +13,14 @@ from pathlib import Path
 
 import colocation_instances
 import placement_instances
+import serverless_instances
 import transfers_instances
 from instance_files import LIBRARY, improve, keep_best, known_entries
 
 WINGS = {
     "colocation": colocation_instances,
     "placement": placement_instances,
+    "serverless": serverless_instances,
     "transfers": transfers_instances,
 }
 

@@ -13,6 +13,7 @@ from moeopt.core.wing import Method, Plan, Problem, Wing
 _OWN_WINGS = {
     "colocation": "moeopt.colocation.methods",
     "placement": "moeopt.placement.methods",
+    "serverless": "moeopt.serverless.methods",
     "transfers": "moeopt.transfers.methods",
 }
 

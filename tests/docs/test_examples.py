@@ -103,6 +103,33 @@ def test_imprecise_traffic(tmp_path: Path) -> None:
     assert all(float(ours) <= float(best) for _, ours, best in rows)
 
 
+def test_price_of_speed(tmp_path: Path) -> None:
+    out = _printed("serverless_price_of_speed.py", tmp_path)
+    speed = re.findall(r"^LambdaML: ([\d.]+) tokens/s", out, re.M)[0]
+    assert float(speed) == pytest.approx(22.9, rel=0.01)
+    pattern = (
+        r"^([\d.]+) tokens/s for ([\d.]+) mUSD, (\d+) rules broken, ([\d.]+) % saved,"
+        r" ods ([\d.]+)$"
+    )
+    rows = [[float(number) for number in row] for row in re.findall(pattern, out, re.M)]
+    assert len(rows) == 5
+    assert rows == sorted(rows)  # faster is dearer
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+    assert all(broken == 0 and cost <= theirs for _, cost, broken, _, theirs in rows)
+    assert rows[0][3] > 43.41
+    assert re.search(r"^infeasible the promise is .* the shortest latency there is", out, re.M)
+
+
+def test_your_platform(tmp_path: Path) -> None:
+    out = _printed("serverless_your_platform.py", tmp_path)
+    rows = re.findall(r"^promise (\w+).*: ([\d.]+) s for ([\d.]+) uUSD, gap 0.00 %", out, re.M)
+    assert [row[0] for row in rows] == ["none", "20", "10", "6"]
+    assert all(float(took) <= float(slo) for slo, took, _ in rows[1:])
+    costs = [float(cost) for _, _, cost in rows]
+    assert costs == sorted(costs)
+    assert float(re.findall(r"^as the paper bills: ([\d.]+) uUSD$", out, re.M)[0]) < costs[-1]
+
+
 def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out

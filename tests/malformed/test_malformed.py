@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from bad_files import FILES
 from bad_instance import BASE, Case
+from bad_serverless import SERVERLESS, SERVERLESS_BASE, SERVERLESS_INFEASIBLE
 from bad_texts import HEADERS, PLACES, TEXTS
 from bad_transfers import TRANSFERS, TRANSFERS_BASE, TRANSFERS_INFEASIBLE
 from bad_types import TYPES
@@ -22,8 +23,8 @@ from infeasible import INFEASIBLE
 import moeopt
 from moeopt.cli.main import main
 
-BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES, *TRANSFERS]
-CASES = [*BAD, *INFEASIBLE, *TRANSFERS_INFEASIBLE]
+BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES, *TRANSFERS, *SERVERLESS]
+CASES = [*BAD, *INFEASIBLE, *TRANSFERS_INFEASIBLE, *SERVERLESS_INFEASIBLE]
 
 
 def test_the_base_is_valid_and_cases_are_distinct(tmp_path: Path) -> None:
@@ -32,6 +33,8 @@ def test_the_base_is_valid_and_cases_are_distinct(tmp_path: Path) -> None:
     assert moeopt.load_problem(path).num_experts == 4
     path.write_text(json.dumps(TRANSFERS_BASE))
     assert moeopt.load_problem(path).num_ports == 4
+    path.write_text(json.dumps(SERVERLESS_BASE))
+    assert moeopt.load_problem(path).num_layers == 2
     assert len({case.name for case in CASES}) == len(CASES) >= 45
 
 

@@ -15,6 +15,7 @@ from moeopt.core.wing import Plan
 _OWN_KITS = {
     "colocation": "moeopt.testing.conformance.colocation_kit",
     "placement": "moeopt.testing.conformance.placement_kit",
+    "serverless": "moeopt.testing.conformance.serverless_kit",
     "transfers": "moeopt.testing.conformance.transfers_kit",
 }
 

@@ -34,6 +34,11 @@ from moeopt.testing.strategies.placement import (
     placement_problems,
     timings,
 )
+from moeopt.testing.strategies.serverless import (
+    SERVERLESS_FEATURES,
+    serverless_plans,
+    serverless_problems,
+)
 from moeopt.testing.strategies.transfers import (
     TRANSFER_FEATURES,
     transfer_plans,
@@ -46,6 +51,7 @@ __all__ = [
     "FEATURES",
     "LOAD_KINDS",
     "OBJECTIVES",
+    "SERVERLESS_FEATURES",
     "SPLITS",
     "TRANSFER_FEATURES",
     "LoadKind",
@@ -59,6 +65,8 @@ __all__ = [
     "pairs",
     "placement_plans",
     "placement_problems",
+    "serverless_plans",
+    "serverless_problems",
     "timings",
     "transfer_plans",
     "transfer_problems",

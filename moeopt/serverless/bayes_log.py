@@ -1,0 +1,122 @@
+"""The log of a run of Bayesian optimisation: one line of JSON for each evaluation.
+
+A line reaches the disk whole before the next evaluation begins. What a killed run left unfinished
+of a line is dropped, and the run goes on behind the last whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from moeopt.core.errors import InstanceError
+from moeopt.core.files import write_atomically
+from moeopt.serverless.bayes_pairs import pairs_of
+from moeopt.serverless.bayes_trials import Measured, Trial
+
+_KIND = "serverless-bayes"
+
+
+class TrialLog:
+    """A log that a run continues, or begins.
+
+    Parameters
+    ----------
+    path
+        The file.
+    setting
+        What the run depends on, as plain JSON types. A log of another setting is refused.
+
+    Raises
+    ------
+    InstanceError
+        If the file holds something else, or a run of another setting.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], setting: Mapping[str, Any]) -> None:
+        self._path = Path(path)
+        header = {"log": _KIND, "version": 1, **setting}
+        self.trials: list[Trial] = []
+        if self._path.exists() and self._path.stat().st_size:
+            self._read(json.loads(json.dumps(header)))
+        else:
+            write_atomically(self._path, _line(header))
+
+    def append(self, trial: Trial) -> None:
+        """Add an evaluation; it is on the disk when this returns."""
+        with self._path.open("ab") as file:
+            file.write(_line(_plain(trial)))
+            file.flush()
+            os.fsync(file.fileno())
+        self.trials.append(trial)
+
+    def _read(self, header: dict[str, Any]) -> None:
+        data = self._path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        lines = whole.split(b"\n")[:-1]
+        if not lines:
+            raise self._error(1, "must be a log of this library's Bayesian optimisation")
+        self._check_header(lines[0], header)
+        for number, line in enumerate(lines[1:], start=2):
+            try:
+                self.trials.append(_trial(json.loads(line)))
+            except (ValueError, KeyError, TypeError, IndexError):
+                raise self._error(
+                    number, "must be an evaluation as this library wrote it"
+                ) from None
+        if len(whole) < len(data):
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+                os.fsync(file.fileno())
+
+    def _check_header(self, line: bytes, header: dict[str, Any]) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("log") != _KIND:
+            raise self._error(1, "must be a log of this library's Bayesian optimisation")
+        for name in header.keys() | found.keys():
+            if found.get(name) != header.get(name):
+                raise InstanceError(
+                    f"{self._path}, line 1: $.{name}",
+                    found.get(name),
+                    f"must be {header.get(name)!r}: the log is of another run",
+                    "give its settings again, or another file",
+                )
+
+    def _error(self, number: int, rule: str) -> InstanceError:
+        return InstanceError(
+            f"{self._path}, line {number}", "<something else>", rule, "give another file"
+        )
+
+
+def _line(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    """Return a trial as plain JSON types; floats keep every bit."""
+    measured = {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in msgspec.structs.asdict(trial.measured).items()
+    }
+    return {"pairs": trial.pairs.rows().tolist(), **measured}
+
+
+def _trial(line: dict[str, Any]) -> Trial:
+    pairs = pairs_of(np.array(line.pop("pairs"), dtype=np.int64).reshape(-1, 5))
+    names = Measured.__struct_fields__
+    if line.keys() != set(names):
+        raise KeyError(*names)
+    line["token_ids"] = np.array(line["token_ids"], dtype=np.int64)
+    for name in ("layer_usd", "tokens"):
+        if line[name] is not None:
+            line[name] = np.array(line[name], dtype=np.float64)
+    return Trial(pairs, Measured(**line))

@@ -1,0 +1,39 @@
+"""The part of ``moeopt bench serverless`` on Bayesian optimisation, on small batches."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from moeopt.bench import command, serverless_bayes
+from moeopt.core.table import print_tables
+
+
+def test_every_search_is_compared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serverless_bayes, "TOKENS", 300)
+    monkeypatch.setattr(serverless_bayes, "BATCHES", 2)
+    report = serverless_bayes.bayes_tables(quick=True)
+    (table,) = report.tables
+    assert [row[0] for row in table.rows] == list(serverless_bayes.CONTENDERS)
+    curves = report.data["bayes"]["bill and lateness, 200 pairs"]
+    for curve in curves.values():
+        assert np.shape(curve) == (3, 8)
+        assert (np.diff(curve, axis=1) <= 0).all()
+        np.testing.assert_allclose(np.array(curve)[:, 0], np.array(curves["no search"])[:, 0])
+    assert [figure.target for figure in report.figures] == [1.0, None]
+    print_tables([*report.tables, command.figures_table(report.figures)])
+    lines = capsys.readouterr().out.splitlines()
+    # Notes run on; tables do not.
+    assert max(len(line) for line in lines if set(line) <= {"─"}) <= 100
+    json.dumps(report.data)
+
+
+def test_without_the_packages_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serverless_bayes, "_installed", lambda package: package != "sklearn")
+    report = serverless_bayes.bayes_tables(quick=True)
+    assert report.figures[0].value is None
+    assert "moeopt[bayes]" in report.figures[0].note
