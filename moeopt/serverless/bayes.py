@@ -243,12 +243,17 @@ def _checked(measured: Any, space: TableSpace) -> Measured:
         raise InstanceError(
             "objective", f"<a {type(measured).__name__}>", "must return a Measured", "wrap the cost"
         )
+    shapes = {"layer_usd": (layers,), "tokens": (layers, max(space.table.experts))}
+    for name, shape in shapes.items():
+        table = getattr(measured, name)
+        if table is not None:
+            require_shape(table, f"objective: $.{name}", shape, _AXES[: len(shape)])
     by_layer = measured.layer_usd
-    if by_layer is not None and by_layer.shape != (space.num_layers,):
+    if by_layer is not None and not math.isclose(by_layer.sum(), measured.cost_usd, rel_tol=1e-6):
         raise InstanceError(
-            "objective",
-            f"<layer_usd of shape {by_layer.shape}>",
-            f"must return a cost for each of {space.num_layers} layers, or None",
-            "leave layer_usd out",
+            "objective: $.layer_usd",
+            f"<a sum of {by_layer.sum()}>",
+            f"must sum up to cost_usd, {measured.cost_usd}",
+            "deal out what belongs to no layer, or leave layer_usd out",
         )
     return measured

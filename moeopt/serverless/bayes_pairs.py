@@ -96,14 +96,13 @@ class TableSpace:
 
         What rows it lacks are drawn from it again.
         """
-        rows = len(self.table.layer)
-        chosen = rng.choice(rows, size=pairs, replace=pairs > rows)
+        chosen = rng.choice(self._whole_rows, size=pairs, replace=pairs > self._whole_rows.size)
         return Pairs(
             layer=self.table.layer[chosen],
             token=self.table.token[chosen],
             attention=self.table.attention[chosen],
             expert=self.table.expert[chosen],
-            count=np.maximum(1, np.round(self.table.count[chosen])).astype(np.int64),
+            count=self.table.count[chosen].astype(np.int64),
         )
 
     def draw(
@@ -168,6 +167,11 @@ class TableSpace:
         return self._keys(self.table)
 
     @functools.cached_property
+    def _whole_rows(self) -> IntArray:
+        """Rows whose counts a pair can have."""
+        return _whole_rows(self.table)
+
+    @functools.cached_property
     def _sizes(self) -> tuple[int, int, int, int]:
         # Batches may bring IDs that the space does not name: the limited range has them.
         return (self.num_layers, MOST_IDS, MOST_IDS, max(self.table.experts))
@@ -205,12 +209,15 @@ def table_space(prediction: Prediction, most_count: int | None = None) -> TableS
     Raises
     ------
     InstanceError
-        If the table is empty.
+        If the table has no row with a positive integer.
     """
     table = prediction.table
-    if not len(table.layer):
+    if not _whole_rows(table).size:
         raise InstanceError(
-            "$.table", "<no rows>", "must have rows", "build it from a trace with tokens"
+            "$.table",
+            f"<{len(table.layer)} rows>",
+            "must have rows with whole counts from 1 on",
+            "build it from a trace with tokens",
         )
     token_ids = np.union1d(table.token, prediction.token_ids)
     if most_count is None:
@@ -221,6 +228,10 @@ def table_space(prediction: Prediction, most_count: int | None = None) -> TableS
         attention_ids=np.union1d(table.attention, token_ids),
         most_count=most_count,
     )
+
+
+def _whole_rows(table: CountTable) -> IntArray:
+    return np.flatnonzero((table.count >= 1) & (table.count == np.floor(table.count)))
 
 
 def _most_of_a_token(table: CountTable) -> float:
