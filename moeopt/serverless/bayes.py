@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from moeopt.core.arguments import whole
-from moeopt.core.arrays import FloatArray
+from moeopt.core.arrays import FloatArray, require_shape
 from moeopt.core.errors import InstanceError
 from moeopt.serverless.bayes_gp import Region, gp
 from moeopt.serverless.bayes_log import TrialLog
@@ -243,12 +243,12 @@ def _checked(measured: Any, space: TableSpace) -> Measured:
         raise InstanceError(
             "objective", f"<a {type(measured).__name__}>", "must return a Measured", "wrap the cost"
         )
-    shapes = {"layer_usd": (layers,), "tokens": (layers, max(space.table.experts))}
-    for name, shape in shapes.items():
-        table = getattr(measured, name)
-        if table is not None:
-            require_shape(table, f"objective: $.{name}", shape, _AXES[: len(shape)])
-    by_layer = measured.layer_usd
+    by_layer, tokens = measured.layer_usd, measured.tokens
+    if by_layer is not None:
+        require_shape(by_layer, "objective: $.layer_usd", (space.num_layers,), "layers")
+    if tokens is not None:
+        shape = (space.num_layers, max(space.table.experts))
+        require_shape(tokens, "objective: $.tokens", shape, "layers, experts")
     if by_layer is not None and not math.isclose(by_layer.sum(), measured.cost_usd, rel_tol=1e-6):
         raise InstanceError(
             "objective: $.layer_usd",

@@ -102,14 +102,27 @@ class Clock:
         upload_s
             Of the whole layer.
         """
+        first_s = self.begun_s(design, head_s, share, blocks, upload_s)
         if design == 3:
-            return share * self.input_direct_s + head_s + self.direct_s(share, compute_s)
+            return first_s + self.direct_s(share, compute_s)
         if design == 2:
-            return np.maximum(head_s, upload_s) + self.stored_s(share, compute_s)
-        size = share / blocks
-        first_s = np.maximum(head_s, self.delay_s + size * self.input_storage_s)
-        last_s = upload_s + self.pipelined_s(size, np.ones_like(blocks), compute_s)
+            return first_s + self.stored_s(share, compute_s)
+        last_s = upload_s + self.pipelined_s(share / blocks, np.ones_like(blocks), compute_s)
         return np.maximum(first_s + self.pipelined_s(share, blocks, compute_s), last_s)
+
+    def begun_s(
+        self, design: int, head_s: FloatArray, share: FloatArray, blocks: FloatArray,
+        upload_s: FloatArray,
+    ) -> FloatArray:  # fmt: skip
+        """Return when a replica has its parameters and its first inputs can be had: S1.
+
+        Parameters are those of `until_stored_s`.
+        """
+        if design == 3:
+            return share * self.input_direct_s + head_s
+        if design == 2:
+            return np.maximum(head_s, upload_s)
+        return np.maximum(head_s, self.delay_s + share / blocks * self.input_storage_s)
 
     def working_s(
         self, design: int, head_s: FloatArray, share: FloatArray, blocks: FloatArray,

@@ -119,6 +119,8 @@ class LayerCalls:
         Of its call and its requests to storage; 0 likewise.
     held_usd
         Of provisioned concurrency, ``(experts,)``.
+    begun_s, done_s
+        Seconds from the layer's start to the end of its stages S1 and S2; 0 without tokens.
     expert_s
         Latency of the layer, were it for this expert alone.
     """
@@ -132,6 +134,8 @@ class LayerCalls:
     duration_usd: FloatArray
     fees_usd: FloatArray
     held_usd: FloatArray
+    begun_s: FloatArray
+    done_s: FloatArray
     expert_s: FloatArray
 
 
@@ -257,6 +261,8 @@ def _calls_of(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> L
     cold_share = _cold_share(problem)
     mean_s = (1 - cold_share) * warm_s + cold_share * billed_s(cold_s) if cold_share else warm_s
     start_s = cold_s if problem.slo_start == "cold" else head_s
+    done = np.where(used, done_s(start_s), 0.0)
+    begun = clock.begun_s(design, start_s, share, blocks, clock.upload_s(total))
     both = expert.input_bytes_per_token + expert.output_bytes_per_token
     larger = max(expert.input_bytes_per_token, expert.output_bytes_per_token)
     parameters = problem.parameter_bytes_of(layer)
@@ -270,7 +276,9 @@ def _calls_of(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> L
         duration_usd=np.where(used, mean_s * problem.usd_per_s()[size], 0.0),
         fees_usd=np.where(used, _fees_usd(problem, layer, design, share, blocks), 0.0),
         held_usd=problem.held_usd()[size],
-        expert_s=clock.layer_s(design, np.where(used, done_s(start_s), 0.0), total),
+        begun_s=np.where(used, begun, 0.0),
+        done_s=done,
+        expert_s=clock.layer_s(design, done, total),
     )
 
 

@@ -13,6 +13,7 @@ from moeopt.serverless.plan import Evaluation, ServerlessPlan, evaluate, violati
 from moeopt.serverless.problem import ServerlessProblem
 from moeopt.serverless.simple import lambdaml
 from moeopt.serverless.simulate import Simulation, World, simulate
+from moeopt.serverless.stages import stages_table
 
 #: Layers that are shown where there are more, and functions beyond which none is simulated.
 MOST_LAYERS, MOST_FUNCTIONS = 32, 5_000
@@ -24,7 +25,7 @@ _DESIGNS = {1: "1 pipelined", 2: "2 storage", 3: "3 direct"}
 
 
 def summarise(problem: ServerlessProblem, plan: ServerlessPlan, result: Any) -> list[Table]:
-    """Return the tables of a plan: the layers, the bill, and how the solve went.
+    """Return the tables of a plan: the layers, their stages, the bill, and how it went.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def summarise(problem: ServerlessProblem, plan: ServerlessPlan, result: Any) -> 
     simulation = simulated(problem, plan)
     return [
         layers_table(problem, plan, value, simulation),
+        stages_table(problem, plan, _dearest(value.layer_usd)),
         _solve(problem, plan, value, simulation, result),
     ]
 
@@ -199,6 +201,8 @@ def _solve(
             ("promise", f"{problem.slo_s:.6g} s"),
             ("slack", f"{value.slack_s:.4g} s"),
         ]
+        if simulation is not None:
+            facts.append(("slack, simulated", f"{problem.slo_s - simulation.latency_s:.4g} s"))
     facts.append(("functions", f"{int(plan.replicas.sum())}, {_at_once(value)} at once"))
     if result is not None:
         facts += [

@@ -162,7 +162,9 @@ def test_the_stop_rule_ends_a_run() -> None:
     ("returned", "message"),
     [
         (3.0, "must return a Measured, got <a float>"),
-        (Measured(cost_usd=1.0, layer_usd=np.ones(3)), "a cost for each of 2 layers"),
+        (Measured(cost_usd=1.0, layer_usd=np.ones(3)), r"layer_usd: must have shape \(2,\)"),
+        (Measured(cost_usd=1.0, layer_usd=np.ones(2)), "must sum up to cost_usd, 1.0"),
+        (Measured(cost_usd=1.0, tokens=np.ones((2, 3))), r"tokens: must have shape \(2, 4\)"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(returned: Any, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,10 +92,19 @@ def test_columns_of_other_lengths_are_refused() -> None:
         Pairs(layer=one, token=one, attention=one, expert=one, count=two)
 
 
-def test_a_table_without_rows_is_refused() -> None:
-    none = np.empty(0, dtype=int)
+def test_counts_that_no_pair_can_have_are_never_the_start() -> None:
+    thinned = msgspec.structs.replace(TABLE, count=np.array([0.0, 2.5, 3.0]))
+    where = table_space(Prediction(table=thinned, token_ids=np.array([2])))
+    start = where.start(np.random.default_rng(0), 5)
+    assert start.rows().tolist() == [[1, 2, 2, 0, 3]] * 5
+    assert listed(where.adjusted(start)) == listed(thinned)
+
+
+@pytest.mark.parametrize("count", [[], [0.5]])
+def test_a_table_without_rows_is_refused(count: list[float]) -> None:
+    ids = np.zeros(len(count), dtype=int)
     table = CountTable(
-        layer=none, token=none, attention=none, expert=none, count=none.astype(float), experts=(2,)
+        layer=ids, token=ids, attention=ids, expert=ids, count=np.array(count), experts=(2,)
     )
     with pytest.raises(InstanceError, match="must have rows"):
         table_space(Prediction(table=table, token_ids=np.array([1])))

@@ -83,7 +83,7 @@ def test_what_is_rented_for_each_layer() -> None:
 
 def test_nothing_is_left_of_no_promise() -> None:
     problem = msgspec.structs.replace(TWO, slo_s=None)
-    first, facts = summarise(problem, PLAN, None)
+    first, _, facts = summarise(problem, PLAN, None)
     assert "s left" not in _cells(first)
     assert not {"promise", "slack"} & _facts(facts).keys()
 
@@ -162,7 +162,7 @@ def test_large_plans_are_not_simulated() -> None:
 
 
 def test_facts_of_the_bill() -> None:
-    facts = _facts(summarise(TWO, PLAN, _result())[1])
+    facts = _facts(summarise(TWO, PLAN, _result())[-1])
     assert facts["bill of a batch"] == facts["of it durations"] == "15 USD"
     assert facts["fees"] == "0 USD"
     assert facts["end to end"] == facts["promise"] == "10 s"
@@ -181,14 +181,14 @@ def test_what_is_billed_besides() -> None:
         ("tiny-provisioned", "held functions"),
     ):
         problem = _load(name)
-        facts = _facts(summarise(problem, moeopt.solve(problem).plan, None)[1])
+        facts = _facts(summarise(problem, moeopt.solve(problem).plan, None)[-1])
         assert facts[fact].endswith(" USD")
 
 
 def test_nothing_is_claimed_without_a_result() -> None:
-    facts = _facts(summarise(TWO, PLAN, None)[1])
+    facts = _facts(summarise(TWO, PLAN, None)[-1])
     assert not {"lower bound", "method", "status"} & facts.keys()
-    assert _facts(summarise(TWO, PLAN, _result(bound=None))[1])["lower bound"] is None
+    assert _facts(summarise(TWO, PLAN, _result(bound=None))[-1])["lower bound"] is None
 
 
 def test_savings_count_a_baseline_that_is_too_slow_but_none_that_breaks_a_rule() -> None:
