@@ -21,7 +21,7 @@ from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.table import Cell, Column, Table
 from moeopt.describe.loads import window_counts
 from moeopt.popularity.accuracy import cross_entropy, log_loss, mean_difference
-from moeopt.popularity.predictors import Predictor, attention_ratio, moving_average
+from moeopt.popularity.predictors import Predictor, moving_average
 from moeopt.popularity.synthetic import Attention, TokenRouting, token_routing
 from moeopt.popularity.table import count_table
 from moeopt.traces.npz import read_trace
@@ -167,7 +167,6 @@ def _predicted(
 ) -> dict[str, Sequence[FloatArray]]:
     """Return what each predictor says of a batch."""
     equal = np.ones(int(predictor.table.attention.max(initial=0)) + 1)
-    ratio = attention_ratio(predictor.table, ids)
     windows = window_counts(past.expert_ids, past.num_experts, window)
     found: list[Sequence[FloatArray]] = [
         predictor.tokens(ids, "marginal"),
@@ -176,18 +175,17 @@ def _predicted(
         predictor.tokens(ids, "bayes"),
         predictor.tokens(ids, "bayes_expected", equal),
         predictor.tokens(ids, "bayes_expected"),
-        predictor.tokens(ids, "bayes_expected", ratio),
+        predictor.tokens(ids, "bayes_mended"),
     ]
     return dict(zip(NAMES, found, strict=True))
 
 
 def _losses(predictor: Predictor, future: RoutingTrace) -> dict[str, float]:
-    ratio = attention_ratio(predictor.table, _ids(future))
     return {
         "marginal": log_loss(predictor, future, "marginal"),
         "Lina": log_loss(predictor, future, "token_map"),
         "paper": log_loss(predictor, future, "bayes"),
-        "mended": log_loss(predictor, future, "bayes", weight=ratio),
+        "mended": log_loss(predictor, future, "bayes_mended"),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.popularity.prediction import CountTable, Rule
-from moeopt.popularity.predictors import Predictor, unigram
+from moeopt.popularity.predictors import Predictor
 from moeopt.traces.trace import RoutingTrace
 
 
@@ -69,10 +69,8 @@ def log_loss(
             "take a trace of the same model",
         )
     distinct, which = np.unique(trace.token_ids.astype(np.int64), return_inverse=True)
-    if rule in ("bayes", "bayes_expected") and weight is None:
-        weight = unigram(trace.token_ids.astype(np.int64))
-    if rule == "token_map":
-        weight = None
+    if weight is None:
+        weight = predictor.weight(trace.token_ids.astype(np.int64), rule)
     evidence = predictor.evidence(distinct, weight)
     shares = []
     for layer, posterior in enumerate(predictor.posterior(distinct, weight)):

@@ -11,7 +11,7 @@ from moeopt.core.wing import Document
 from moeopt.describe.cluster import Count
 from moeopt.popularity.checks import check_table, check_token_ids
 
-Rule = Literal["marginal", "token_map", "bayes", "bayes_expected"]
+Rule = Literal["marginal", "token_map", "bayes", "bayes_expected", "bayes_mended"]
 
 
 class CountTable(Document, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,8 +74,9 @@ class Prediction(Document, frozen=True, kw_only=True, omit_defaults=True):
     rule
         The predictor: each layer's shares of the past (``"marginal"``), the experts that each
         token went to most often (``"token_map"``: Lina), the same with counts weighted by how
-        common the attention token is (``"bayes"``: the paper), or the sums of those votes as
-        shares (``"bayes_expected"``).
+        common the attention token is (``"bayes"``: the paper), the sums of those votes as
+        shares (``"bayes_expected"``), or the same with attention tokens weighted by how much more
+        common they are than they were (``"bayes_mended"``).
     """
 
     table: CountTable

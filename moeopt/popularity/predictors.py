@@ -56,7 +56,7 @@ def unigram(token_ids: IntArray) -> FloatArray:
 def attention_ratio(table: CountTable, token_ids: IntArray) -> FloatArray:
     """Return how much more common each attention ID is in a batch than it was in the past.
 
-    As the weight of the ``bayes`` rules it mends the paper's posterior: ``P'(f3) / P(f3)`` instead
+    As the weight of attention IDs it mends the paper's posterior: ``P'(f3) / P(f3)`` instead
     of ``P'(f3)``. Where attention does not depend on the token, that is the share of an expert
     among the tokens to come.
 
@@ -205,7 +205,7 @@ class Predictor:
         rule
             The predictor.
         weight
-            Of each attention ID in the ``bayes`` rules, instead of the batch's own `unigram`.
+            Of each attention ID, instead of the rule's own.
         """
         batch = numbers_of(token_ids, "token_ids").astype(np.int64)
         check_token_ids(batch)
@@ -213,16 +213,30 @@ class Predictor:
             choices = batch.size * self.table.top_k
             return tuple(choices * layer.marginal for layer in self._layers)
         distinct, times = np.unique(batch, return_counts=True)
-        weights = None if rule == "token_map" else unigram(batch) if weight is None else weight
+        weights = self.weight(batch, rule) if weight is None else weight
         found = []
         for layer, posterior in enumerate(self.posterior(distinct, weights)):
             share = self.table.top_k * posterior.share
-            if rule != "bayes_expected":
+            if rule in ("token_map", "bayes"):
                 seen = posterior.seen > 0
                 popular = np.argsort(-self._layers[layer].marginal, kind="stable")
                 share[seen] = favourites(posterior.share[seen], popular, self.table.top_k)
             found.append(times @ share)
         return tuple(found)
+
+    def weight(self, token_ids: IntArray, rule: Rule) -> FloatArray | None:
+        """Return what a rule weighs attention IDs by; ``None`` if all are equal.
+
+        Parameters
+        ----------
+        token_ids
+            The batch, ``(tokens,)``.
+        rule
+            The predictor.
+        """
+        if rule == "bayes_mended":
+            return attention_ratio(self.table, token_ids)
+        return unigram(token_ids) if rule in ("bayes", "bayes_expected") else None
 
     def posterior(
         self, token_ids: IntArray, weight: FloatArray | None = None

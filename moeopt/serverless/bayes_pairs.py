@@ -209,9 +209,17 @@ def table_space(prediction: Prediction, most_count: int | None = None) -> TableS
     Raises
     ------
     InstanceError
-        If the table has no row with a positive integer.
+        If the table has no row with a positive integer, or the rule is ``"bayes_mended"``, whose
+        weights every pair would change for all tokens.
     """
     table = prediction.table
+    if prediction.rule == "bayes_mended":
+        raise InstanceError(
+            "$.rule",
+            prediction.rule,
+            "must be another rule: every pair would change its weights for all tokens",
+            "bayes_expected is the nearest",
+        )
     if not _whole_rows(table).size:
         raise InstanceError(
             "$.table",

@@ -18,7 +18,7 @@ from moeopt.popularity import (
     unigram,
 )
 
-RULES = ("marginal", "token_map", "bayes", "bayes_expected")
+RULES = ("marginal", "token_map", "bayes", "bayes_expected", "bayes_mended")
 
 A, X, Y = 0, 1, 2
 

@@ -24,7 +24,7 @@ def test_every_search_is_compared(
         assert np.shape(curve) == (3, 8)
         assert (np.diff(curve, axis=1) <= 0).all()
         np.testing.assert_allclose(np.array(curve)[:, 0], np.array(curves["no search"])[:, 0])
-    assert [figure.target for figure in report.figures] == [1.0, None]
+    assert [figure.target for figure in report.figures] == [1.0, 1.0]
     print_tables([*report.tables, command.figures_table(report.figures)])
     lines = capsys.readouterr().out.splitlines()
     # Notes run on; tables do not.

@@ -153,3 +153,9 @@ def test_nothing_is_built_where_nothing_is_to_be_moved() -> None:
     rng, before = np.random.default_rng(0), first.loads(NOTHING.rows())
     assert len(first.steered(rng, before, 30)) == 0
     assert len(first.steered(rng, before[::-1], 0)) == 0
+
+
+def test_weights_that_every_pair_would_change_are_refused() -> None:
+    prediction = msgspec.structs.replace(SMALL.prediction, rule="bayes_mended")
+    with pytest.raises(InstanceError, match="every pair would change its weights"):
+        table_space(prediction)
