@@ -15,7 +15,7 @@ from moeopt.describe.presets import preset
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Device(Document, frozen=True, kw_only=True, omit_defaults=True):

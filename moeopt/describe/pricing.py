@@ -27,9 +27,6 @@ MB_PER_GB = 1024.0
 #: Bytes of a GB that storage and streaming are charged by.
 BYTES_PER_GB = 1e9
 
-#: Base64 writes three bytes as four characters.
-_BASE64 = 4 / 3
-
 
 class DurationTier(Document, frozen=True, kw_only=True, omit_defaults=True):
     """The price of a GB-second up to some use in a month.
@@ -145,7 +142,8 @@ class PlatformLimits(Document, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def tensor_payload_bytes(self) -> int:
         """Bytes of a tensor that fit into one request: what base64 leaves of the payload."""
-        return int(self.payload_bytes / _BASE64) if self.payload_is_json else self.payload_bytes
+        # Base64 writes three bytes as four characters, and fills up the last four.
+        return self.payload_bytes // 4 * 3 if self.payload_is_json else self.payload_bytes
 
     def vcpus(self, memory_mb: FloatArray | float) -> FloatArray:
         """Return the virtual CPUs that come with `memory_mb`, elementwise."""
@@ -250,6 +248,8 @@ def price_book(name_or_book: str | PriceBook) -> PriceBook:
 
 
 def _named(prices: dict[str, PricesT], name: str, path: str, book: str) -> PricesT:
+    if not prices:
+        raise InstanceError(path, name, f"cannot be priced: {book} has no such prices", "add them")
     if name not in prices:
         known = ", ".join(prices)
         raise InstanceError(

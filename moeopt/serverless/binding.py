@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from moeopt.serverless.degrees import candidate_degrees, largest_degree
+from moeopt.serverless.degrees import MOST_DEGREES, candidate_degrees, largest_degree
 from moeopt.serverless.fronts import layer_front
 from moeopt.serverless.options import LayerData, layer_data
 from moeopt.serverless.plan import TOLERANCE, Evaluation, ServerlessPlan
@@ -79,8 +79,9 @@ def _of_layer(
     if value.slack_s is not None:
         least["C6"] = _least_usd(problem, data, own, math.inf)
     if problem.pipeline_degree == "model" and 1 in problem.designs:
-        every = candidate_degrees(problem, layer).tolist()
-        least["C7"] = _least_usd(problem, data, sorted({*own, *every}), budget_s)
+        every = candidate_degrees(problem, layer)
+        if len(every) <= MOST_DEGREES:
+            least["C7"] = _least_usd(problem, data, sorted({*own, *every}), budget_s)
     cheaper = now_usd * (1 - TOLERANCE)
     return tuple(label for label in RULES if least.get(label, now_usd) < cheaper)
 

@@ -1,8 +1,7 @@
-"""A choice of one point of each layer's front, the seconds there are for it, and its plan."""
+"""A choice of one point of each layer's front, and the plan it stands for."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,10 @@ from moeopt.serverless.degrees import degrees_of
 from moeopt.serverless.fronts import (
     Idle,
     LayerFront,
+    Look,
     Stop,
     Worth,
+    bounded_by,
     layer_front,
     picked,
     relaxed_front,
@@ -56,7 +57,8 @@ class Layer:
     problem: ServerlessProblem
     data: LayerData
     designs: Sequence[int]
-    degrees: list[int]
+    degrees: Sequence[int]
+    look: Look
     stop: Stop
 
     def front(self, degrees: Sequence[int]) -> LayerFront:
@@ -71,11 +73,11 @@ class Layer:
 
     def best(self, front: LayerFront, worth: Callable[[Front], Worth]) -> LayerFront:
         """Return a front with the degree that makes it worth least."""
-        return with_best_degree(self.problem, self.data, front, self.degrees, worth, self.stop)
+        return with_best_degree(self.look, front, self.degrees, worth, self.stop)
 
     def more(self, front: LayerFront, idle: Idle) -> LayerFront:
         """Return a front with the degrees that are not idle."""
-        return with_degrees(self.problem, self.data, front, self.degrees, idle, self.stop)
+        return with_degrees(self.look, front, self.degrees, idle, self.stop)
 
 
 def layers_of(problem: ServerlessProblem, context: Context, designs: Designs) -> list[Layer]:
@@ -91,8 +93,9 @@ def layers_of(problem: ServerlessProblem, context: Context, designs: Designs) ->
     layers = []
     for layer, allowed in enumerate(designs):
         data = layer_data(problem, layer)
-        degrees = degrees_of(problem, data).tolist() if 1 in allowed else []
-        layers.append(Layer(problem, data, allowed, degrees, context.out_of_time))
+        degrees = degrees_of(problem, data) if 1 in allowed else []
+        look = bounded_by(problem, data)
+        layers.append(Layer(problem, data, allowed, degrees, look, context.out_of_time))
     return layers
 
 
@@ -104,30 +107,6 @@ def plain(fronts: list[LayerFront]) -> list[Front]:
 def points_of(fronts: list[LayerFront]) -> int:
     """Return how many points the fronts have together."""
     return sum(front.front.latency_s.size for front in fronts)
-
-
-def shortest_s(fronts: list[LayerFront]) -> float:
-    """Return the least latency of any choice."""
-    return math.fsum(float(front.front.latency_s[0]) for front in fronts)
-
-
-def limit_of(problem: ServerlessProblem) -> float:
-    """Return the seconds that the promise leaves to all MoE layers together."""
-    if problem.slo_s is None:
-        return math.inf
-    # Seconds added up in another order may differ in their last digits.
-    return problem.slo_s * (1 + ROUNDING) - fixed_s(problem)
-
-
-def fixed_s(problem: ServerlessProblem) -> float:
-    """Return the seconds that no decision changes."""
-    between = math.fsum(layer.non_moe_s for layer in problem.layers)
-    return problem.head_s + problem.tail_s + between
-
-
-def fixed_usd(problem: ServerlessProblem) -> float:
-    """Return the bill of the functions before the first and after the last MoE layer."""
-    return problem.waiting_usd_per_s() * (problem.head_s + problem.tail_s)
 
 
 def plan_of(problem: ServerlessProblem, deployment: Chosen) -> ServerlessPlan:

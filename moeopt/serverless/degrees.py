@@ -3,12 +3,14 @@
 A degree, the largest minibatch of design 1, matters only through the number of minibatches
 ``n = ceil(r / beta)`` of each replica. Working time, latency and fees do not fall any more as `n`
 grows beyond some ``n*`` of the replica: times are convex in `n`, fees grow. Raise a degree as
-far as no replica with ``n <= n*`` loses a minibatch. The replicas that do lose one had more than
-``n*``, so nothing gets worse. What cannot be raised so is the degree just below
+far as no replica loses a minibatch and then has fewer than ``n*``. The replicas that do lose some
+keep at least ``n*``, so nothing gets worse. What cannot be raised so is the degree just below
 ``r / k`` for some replica and ``1 <= k < n*``, or the largest degree there is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,8 +19,11 @@ from moeopt.serverless.designs import blocks_of
 from moeopt.serverless.options import LayerData, layer_data
 from moeopt.serverless.problem import ServerlessProblem
 
+#: Most degrees that are listed.
+MOST_DEGREES = 200_000
 
-def candidate_degrees(problem: ServerlessProblem, layer: int) -> IntArray:
+
+def candidate_degrees(problem: ServerlessProblem, layer: int) -> Sequence[int]:
     """Return pipeline degrees of a layer, ascending, one of which is as good as any.
 
     The union over layers is a list for a degree of the whole model.
@@ -26,20 +31,26 @@ def candidate_degrees(problem: ServerlessProblem, layer: int) -> IntArray:
     return degrees_of(problem, layer_data(problem, layer))
 
 
-def degrees_of(problem: ServerlessProblem, data: LayerData) -> IntArray:
-    """Return `candidate_degrees` of a layer that is at hand as arrays."""
+def degrees_of(problem: ServerlessProblem, data: LayerData) -> Sequence[int]:
+    """Return `candidate_degrees` of a layer that is at hand as arrays.
+
+    More than `MOST_DEGREES` are not listed: all whole degrees, a range, stand for them.
+    """
     replicas = np.arange(1, problem.max_replicas + 1)
     share = np.unique(data.tokens[:, :, None] / replicas)
     share = share[share > 0]
     if not share.size:
-        return np.array([1])
+        return [1]
     # (replica, k) for every k below its n*.
     count = np.maximum(_most_blocks(data, share) - 1, 0)
+    largest = largest_degree(data.tokens)
+    if count.sum() > MOST_DEGREES:
+        return range(1, largest + 1)
     replica = np.repeat(np.arange(share.size), count)
     k = np.arange(replica.size) - np.repeat(np.cumsum(count) - count, count) + 1
     below = _largest_with_more(share[replica], k)
-    degrees = np.unique(np.append(below, largest_degree(data.tokens)))
-    kept: IntArray = degrees[degrees >= 1]
+    degrees = np.unique(np.append(below, largest))
+    kept: list[int] = degrees[degrees >= 1].tolist()
     return kept
 
 

@@ -2,6 +2,8 @@
 
 Everything here is elementwise on arrays, so that one replica and all options of a model are the
 same code. Seconds throughout. The misprints E1 to E10 are those of the formulation page.
+E2: the paper's selector ``(a-2)(a-3)c1 + (a-1)(a-3)c2 + (a-1)(a-2)c3`` yields ``2 c1, -c2, 2 c3``;
+here a design is looked up, and nothing selects by arithmetic.
 """
 
 from __future__ import annotations

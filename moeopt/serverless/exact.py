@@ -12,26 +12,24 @@ from dataclasses import replace
 
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
-from moeopt.core.wing import Outcome
+from moeopt.core.wing import Outcome, Violation
 from moeopt.serverless.chosen import (
     ROUNDING,
     Chosen,
     Designs,
     Layer,
-    fixed_usd,
     layers_of,
-    limit_of,
     plain,
     plan_of,
     points_of,
-    shortest_s,
 )
-from moeopt.serverless.explain import nothing_fits, too_slow
+from moeopt.serverless.explain import nothing_fits
 from moeopt.serverless.fronts import LayerFront, fastest, none_within, priced
-from moeopt.serverless.knapsack import Relaxed, choose, least_cost, relax
+from moeopt.serverless.knapsack import Relaxed, choose, least_cost, relax, shortest
 from moeopt.serverless.one_degree import solve_one_degree
-from moeopt.serverless.plan import ServerlessPlan, violations
+from moeopt.serverless.plan import ServerlessPlan, evaluate, violations
 from moeopt.serverless.problem import ServerlessProblem
+from moeopt.serverless.promise import fixed_usd, limit_of, too_slow
 
 
 def run_exact(problem: ServerlessProblem, context: Context, warm_start: object) -> Outcome:
@@ -71,14 +69,14 @@ def _by_layer(problem: ServerlessProblem, context: Context, designs: Designs) ->
     fronts = _begun(context, layers)
     if fronts is None:
         return Outcome(limit=Limit.TIME)
-    if any(front.is_empty for front in fronts) or shortest_s(fronts) > limit_s:
+    if any(front.is_empty for front in fronts) or shortest(plain(fronts)) > limit_s:
         fronts = [layer.best(f, fastest) for layer, f in zip(layers, fronts, strict=True)]
         if context.out_of_time() and _none(fronts, limit_s):
             return Outcome(limit=Limit.TIME)
     if any(front.is_empty for front in fronts):
         return Outcome(infeasible=nothing_fits(problem, fronts, designs))
-    if shortest_s(fronts) > limit_s:
-        return Outcome(infeasible=(too_slow(problem, fronts),))
+    if shortest(plain(fronts)) > limit_s:
+        return Outcome(infeasible=(_too_slow(problem, fronts),))
     # What is known should the time run out; without a limit it never does.
     root = _root_bound(layers, limit_s) if context.time_limit_s is not None else None
     fronts, relaxed = _with_priced(context, layers, fronts, limit_s)
@@ -132,15 +130,23 @@ def _root_bound(layers: list[Layer], limit_s: float) -> float:
 
 
 def _none(fronts: list[LayerFront], limit_s: float) -> bool:
-    return any(front.is_empty for front in fronts) or shortest_s(fronts) > limit_s
+    return any(front.is_empty for front in fronts) or shortest(plain(fronts)) > limit_s
 
 
 def _modes(fronts: list[LayerFront]) -> int:
     return sum(len(front.modes) for front in fronts)
 
 
+def _too_slow(problem: ServerlessProblem, fronts: list[LayerFront]) -> Violation:
+    worth = [fastest(front.front) for front in fronts]
+    return too_slow(problem, sum(s for s, _ in worth), sum(usd for _, usd in worth))
+
+
 def _with_start(problem: ServerlessProblem, found: Outcome, warm_start: object) -> Outcome:
-    """Return the outcome with a valid warm start where nothing was found in time."""
-    if found.plan is not None or found.infeasible or not isinstance(warm_start, ServerlessPlan):
+    """Return the outcome with a valid warm start where nothing better was found."""
+    if not isinstance(warm_start, ServerlessPlan) or violations(problem, warm_start):
         return found
-    return found if violations(problem, warm_start) else replace(found, plan=warm_start)
+    if isinstance(found.plan, ServerlessPlan):
+        mine, theirs = (evaluate(problem, p).objective for p in (found.plan, warm_start))
+        return replace(found, plan=warm_start) if theirs < mine else found
+    return found if found.infeasible else replace(found, plan=warm_start)

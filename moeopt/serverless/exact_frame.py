@@ -19,12 +19,12 @@ from moeopt.serverless.exact_options import (
     Menu,
     full_menus,
     reads_latency,
-    room_s,
     short_menus,
 )
 from moeopt.serverless.exact_rules import Columns, add_rows
 from moeopt.serverless.plan import TOLERANCE, ServerlessPlan, evaluate, most_degree
 from moeopt.serverless.problem import ServerlessProblem
+from moeopt.serverless.promise import limit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,7 @@ def _unit_s(problem: ServerlessProblem, menus: tuple[Menu, ...]) -> float:
 
     A power of two, so that dividing by it rounds nothing.
     """
-    size = room_s(problem)
+    size = limit_of(problem)
     if not 0 < size < math.inf:
         size = max((float(menu.latency_s.max(initial=0.0)) for menu in menus), default=0.0)
     return 2.0 ** round(math.log2(size)) if size > 0 else 1.0

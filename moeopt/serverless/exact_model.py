@@ -23,10 +23,12 @@ from moeopt.core.wing import Outcome, Violation
 from moeopt.mip import LinearModel, MipAnswer, solve_model
 from moeopt.mip.model import FEASIBILITY_TOLERANCE
 from moeopt.serverless.bounds import bound as bound_of
+from moeopt.serverless.degrees import MOST_DEGREES, candidate_degrees
 from moeopt.serverless.exact_frame import Frame, cheapest_within, compile_model, plan_of
-from moeopt.serverless.exact_options import Menu, count_options, room_s, short_menus
+from moeopt.serverless.exact_options import Menu, count_options, short_menus
 from moeopt.serverless.plan import ServerlessPlan, evaluate, most_degree, violations
 from moeopt.serverless.problem import DESIGNS, ServerlessProblem
+from moeopt.serverless.promise import fixed_usd, too_slow
 
 #: Most options that are looked at, before those that no optimal plan needs are left out.
 MOST_OPTIONS = 20_000_000
@@ -42,6 +44,9 @@ __all__ = ["build", "compile_model", "decode", "refuses_milp", "run_milp"]
 
 def refuses_milp(problem: ServerlessProblem) -> str | None:
     """Say why the linear model of a problem is too large to be made, or ``None`` if it is not."""
+    layers = range(problem.num_layers) if 1 in problem.designs else ()
+    if any(len(candidate_degrees(problem, layer)) > MOST_DEGREES for layer in layers):
+        return f"more than {MOST_DEGREES} pipeline degrees of a layer may matter: see exact"
     options = count_options(problem, problem.designs)
     if options <= MOST_OPTIONS:
         return None
@@ -210,14 +215,11 @@ def _impossible(problem: ServerlessProblem, menus: tuple[Menu, ...]) -> tuple[Vi
         )
     # Menus leave out what is too late for the promise: look again, with all the time there is.
     patient = msgspec.structs.replace(problem, slo_s=sys.float_info.max)
-    _, shortest_s = _shortest(patient, short_menus(patient))
-    if math.isinf(shortest_s):
+    menus = short_menus(patient)
+    _, shortest_s = _shortest(patient, menus)
+    fastest = _fastest(patient, menus)
+    if fastest is None:
         message = "no pipeline degree of the model suits all layers; allow one for each layer"
         return (Violation(constraint="C7", path="$.pipeline_degree", message=message, amount=1.0),)
-    over_s = shortest_s - room_s(problem)
-    slo_s = problem.slo_s or 0.0
-    message = (
-        f"the promise is {slo_s:.6g} s, the shortest latency there is {slo_s + over_s:.6g} s;"
-        " raise slo_s to that, or allow more memory or replicas"
-    )
-    return (Violation(constraint="C6", path="$.slo_s", message=message, amount=over_s),)
+    moe_usd = evaluate(patient, fastest).cost_usd - fixed_usd(problem)
+    return (too_slow(problem, shortest_s, moe_usd),)

@@ -17,6 +17,7 @@ from moeopt.serverless.degrees import candidate_degrees
 from moeopt.serverless.options import layer_data, layer_options
 from moeopt.serverless.plan import TOLERANCE
 from moeopt.serverless.problem import DESIGNS, ServerlessProblem
+from moeopt.serverless.promise import limit_of
 
 #: What is better by less than this share is as good: sums of the same numbers in another order.
 _ROUNDING = 1e-12
@@ -139,14 +140,6 @@ def reads_latency(problem: ServerlessProblem) -> bool:
     return problem.slo_s is not None or problem.waiting_usd_per_s() > 0
 
 
-def room_s(problem: ServerlessProblem) -> float:
-    """Return what the promise leaves for the latencies of the MoE layers, infinite without one."""
-    if problem.slo_s is None:
-        return math.inf
-    fixed_s = sum(layer.non_moe_s for layer in problem.layers)
-    return problem.slo_s - problem.head_s - problem.tail_s - fixed_s
-
-
 def modes_of(problem: ServerlessProblem, designs: Collection[int]) -> list[list[Mode]]:
     """Return the modes of each layer: designs 2 and 3, then 1 with its degrees, the largest first.
 
@@ -156,7 +149,7 @@ def modes_of(problem: ServerlessProblem, designs: Collection[int]) -> list[list[
     free = [(design, 0) for design in designs if design != 1]
     if 1 not in designs:
         return [free for _ in layers]
-    degrees = [candidate_degrees(problem, layer) for layer in layers]
+    degrees = [np.asarray(candidate_degrees(problem, layer)) for layer in layers]
     if problem.pipeline_degree == "model":
         degrees = [np.unique(np.concatenate(degrees))] * problem.num_layers
     return [free + [(1, degree) for degree in each[::-1].tolist()] for each in degrees]
@@ -186,11 +179,11 @@ def short_menus(problem: ServerlessProblem) -> tuple[Menu, ...]:
     modes = modes_of(problem, problem.designs)
     layers = [_fronts(problem, layer, modes[layer]) for layer in range(problem.num_layers)]
     fastest = [min((front.least_s() for front in fronts), default=np.inf) for fronts in layers]
-    spare_s = room_s(problem) - sum(fastest)
+    spare_s = limit_of(problem) - sum(fastest)
     # Where the promise cannot be kept, the model shall say so in rows of its own.
     if 0 <= spare_s < math.inf:
         layers = [
-            _in_time(fronts, least_s + spare_s + TOLERANCE * abs(room_s(problem)))
+            _in_time(fronts, least_s + spare_s + TOLERANCE * abs(limit_of(problem)))
             for fronts, least_s in zip(layers, fastest, strict=True)
         ]
     if problem.pipeline_degree == "model":

@@ -11,9 +11,11 @@ import numpy as np
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.mip import ModelBuilder
 from moeopt.serverless.designs import blocks_of
-from moeopt.serverless.exact_options import Menu, room_s
-from moeopt.serverless.options import BYTES_PER_MB, layer_data
+from moeopt.serverless.exact_options import Menu
+from moeopt.serverless.options import layer_data
+from moeopt.serverless.plan import BYTES_PER_MB
 from moeopt.serverless.problem import DESIGNS, ServerlessProblem
+from moeopt.serverless.promise import limit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +147,7 @@ def timeout(draft: Draft) -> None:
 
 def promise(draft: Draft) -> None:
     """C6: the latencies of all layers keep what the promise leaves for them."""
-    room = room_s(draft.problem)
+    room = limit_of(draft.problem)
     if math.isfinite(room):
         columns = draft.columns
         row = np.zeros_like(columns.latency)

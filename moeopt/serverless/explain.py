@@ -1,40 +1,38 @@
-"""Why there is no deployment: the promise that cannot be kept, or the expert that fits nowhere."""
+"""Why there is no deployment: which rule bars which expert under which design."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from moeopt.core.wing import Violation
-from moeopt.serverless.chosen import Designs, fixed_s, fixed_usd, shortest_s
+from moeopt.serverless.chosen import Designs
 from moeopt.serverless.degrees import largest_degree
 from moeopt.serverless.fronts import LayerFront
-from moeopt.serverless.options import BYTES_PER_MB, layer_data, layer_options
+from moeopt.serverless.options import layer_data, layer_options
+from moeopt.serverless.plan import BYTES_PER_MB
 from moeopt.serverless.problem import ServerlessProblem
 
-
-def too_slow(problem: ServerlessProblem, fronts: list[LayerFront]) -> Violation:
-    """Return by how much the promise cannot be kept, and what coming closest would cost."""
-    assert problem.slo_s is not None
-    shortest = shortest_s(fronts) + fixed_s(problem)
-    cost = math.fsum(float(front.front.cost_usd[0]) for front in fronts) + fixed_usd(problem)
-    return Violation(
-        constraint="C6",
-        path="$.slo_s",
-        message=(
-            f"the promise is {problem.slo_s:.6g} s, the shortest latency there is {shortest:.6g} s,"
-            f" for {cost:.6g} USD; raise slo_s to that, or allow more memory or replicas"
-        ),
-        amount=shortest - problem.slo_s,
-    )
+_BARS = {
+    "C3": "needs more memory",
+    "C4": "has more bytes than a call carries",
+    "C5": "takes longer than the platform lets a call take",
+}
 
 
 def nothing_fits(
     problem: ServerlessProblem, fronts: list[LayerFront], designs: Designs
 ) -> tuple[Violation, ...]:
-    """Return the layers whose front is empty, because some expert fits no option."""
+    """Return the layers whose front is empty: under each design some expert fits no option.
+
+    Parameters
+    ----------
+    problem, fronts
+        The layers' fronts, all degrees looked at.
+    designs
+        Designs to choose from in each layer.
+    """
     return tuple(
         _unfit(problem, layer, designs[layer])
         for layer, front in enumerate(fronts)
@@ -42,33 +40,46 @@ def nothing_fits(
     )
 
 
-def _unfit(problem: ServerlessProblem, layer: int, designs: Sequence[int]) -> Violation:
-    data = layer_data(problem, layer)
-    largest = largest_degree(data.tokens)
-    stuck = [~layer_options(problem, data, d, largest).fits.any(axis=(1, 2)) for d in designs]
-    expert = int(np.argmax(np.sum(stuck, axis=0)))
-    constraint, what = _excluding(problem, layer, expert, designs)
+def no_common_degree() -> Violation:
+    """Return that each layer fits some pipeline degree, but no degree fits all of them."""
     return Violation(
-        constraint=constraint,
-        path=f"$.layers[{layer}]",
-        message=(
-            f"expert {expert} fits no memory size with any number of replicas under design"
-            f" {' or '.join(map(str, designs))}: {what}"
-        ),
-        amount=float(np.any(stuck, axis=0).sum()),
+        constraint="C7",
+        path="$.pipeline_degree",
+        message="no pipeline degree of the model suits all layers; allow one for each layer",
+        amount=1.0,
     )
 
 
-def _excluding(
-    problem: ServerlessProblem, layer: int, expert: int, designs: Sequence[int]
-) -> tuple[str, str]:
-    """Return the rule that leaves an expert without options, and what to do about it."""
+def _unfit(problem: ServerlessProblem, layer: int, designs: Sequence[int]) -> Violation:
+    """Return for each design the first expert that it has no option for, and the rule."""
+    data = layer_data(problem, layer)
+    largest, rules, parts, stuck_experts = largest_degree(data.tokens), [], [], 0
+    for design in designs:
+        stuck = ~layer_options(problem, data, design, largest).fits.any(axis=(1, 2))
+        expert = int(np.argmax(stuck))
+        rule = _barring(problem, layer, expert, design)
+        rules.append(rule)
+        stuck_experts = max(stuck_experts, int(stuck.sum()))
+        parts.append(f"under design {design} expert {expert} {_BARS[rule]}")
+    return Violation(
+        constraint=rules[0] if len(set(rules)) == 1 else "C3",
+        path=f"$.layers[{layer}]",
+        message=(
+            f"no design takes all experts: {', '.join(parts)}, with any memory and number of"
+            " replicas; raise memory_mb or max_replicas, or allow another design"
+        ),
+        amount=float(stuck_experts),
+    )
+
+
+def _barring(problem: ServerlessProblem, layer: int, expert: int, design: int) -> str:
+    """Return the rule that leaves an expert without options under a design."""
     function = problem.expert_of(layer)
     passed = (function.input_bytes_per_token, function.output_bytes_per_token)
     share = float(problem.tokens_of(layer)[:, expert].max()) / problem.max_replicas
     kept = float(problem.parameter_bytes_of(layer)[expert]) + function.intermediate_bytes
     if kept + share * sum(passed) > max(problem.memory_mb) * BYTES_PER_MB:
-        return "C3", "it needs more memory; raise memory_mb or max_replicas"
-    if share * max(passed) > problem.tensor_payload_bytes() and set(designs) == {3}:
-        return "C4", "its payload is too large; raise max_replicas, or allow another design"
-    return "C5", "its calls take longer than the platform allows; raise memory_mb or max_replicas"
+        return "C3"
+    if design == 3 and share * max(passed) > problem.tensor_payload_bytes():
+        return "C4"
+    return "C5"

@@ -24,6 +24,9 @@ Idle = Callable[[Front, Front], bool]
 #: How good a front is, less is better: what counts, and what decides among equals.
 Worth = tuple[float, float]
 
+#: Returns a front that no degree from the first to the second number can better.
+Look = Callable[[int, int], Front]
+
 #: Tells when to stop looking.
 Stop = Callable[[], bool]
 
@@ -91,8 +94,23 @@ def layer_front(
             options = layer_options(problem, data, design)
             front = _merged(front, _billed(problem, data, options), Mode(design, 0))
     if 1 in designs:
-        front = with_degrees(problem, data, front, degrees, idle or beaten)
+        front = with_degrees(bounded_by(problem, data), front, degrees, idle or beaten)
     return front
+
+
+def bounded_by(problem: ServerlessProblem, data: LayerData) -> Look:
+    """Return what bounds a range of degrees of a layer: a front that none of them can better.
+
+    Ranges are remembered, because methods come back to them with other questions.
+    """
+    known: dict[tuple[int, int], Front] = {}
+
+    def look(low: int, high: int) -> Front:
+        if (low, high) not in known:
+            known[low, high] = _billed(problem, data, options_within(problem, data, low, high))
+        return known[low, high]
+
+    return look
 
 
 def relaxed_front(
@@ -101,23 +119,21 @@ def relaxed_front(
     """Return a front that no degree from `low` to `high` can better in a layer."""
     front = layer_front(problem, data, [design for design in designs if design != 1])
     if 1 in designs:
-        options = options_within(problem, data, low, high)
-        front = _merged(front, _billed(problem, data, options), Mode(1, high))
+        front = _merged(front, bounded_by(problem, data)(low, high), Mode(1, high))
     return front
 
 
 def with_degrees(
-    problem: ServerlessProblem, data: LayerData, front: LayerFront, degrees: Sequence[int],
-    idle: Idle, stop: Stop = never,
-) -> LayerFront:  # fmt: skip
+    look: Look, front: LayerFront, degrees: Sequence[int], idle: Idle, stop: Stop = never
+) -> LayerFront:
     """Return the front with design 1 at those of the degrees that are not idle.
 
     Ranges of degrees are halved until what bounds a range is idle, or one degree is left.
 
     Parameters
     ----------
-    problem, data
-        The layer.
+    look
+        Bounds ranges of degrees, as `bounded_by`.
     front
         What is there already.
     degrees
@@ -131,7 +147,7 @@ def with_degrees(
     while stack and not stop():
         begin, end = stack.pop()
         low, high = degrees[begin], degrees[end - 1]
-        found = _billed(problem, data, options_within(problem, data, low, high))
+        found = look(low, high)
         if idle(front.front, found):
             continue
         if low == high:
@@ -176,8 +192,8 @@ def priced(usd_per_s: float) -> Callable[[Front], Worth]:
 
 
 def with_best_degree(
-    problem: ServerlessProblem, data: LayerData, front: LayerFront, degrees: Sequence[int],
-    worth: Callable[[Front], Worth], stop: Stop = never,
+    look: Look, front: LayerFront, degrees: Sequence[int], worth: Callable[[Front], Worth],
+    stop: Stop = never,
 ) -> LayerFront:  # fmt: skip
     """Return the front with the degree that makes it worth least, if some degree does.
 
@@ -185,8 +201,8 @@ def with_best_degree(
 
     Parameters
     ----------
-    problem, data
-        The layer.
+    look
+        Bounds ranges of degrees, as `bounded_by`.
     front
         What is there already.
     degrees
@@ -198,8 +214,7 @@ def with_best_degree(
     """
 
     def bounded(begin: int, end: int) -> tuple[Worth, int, int, Front]:
-        options = options_within(problem, data, degrees[begin], degrees[end - 1])
-        found = _billed(problem, data, options)
+        found = look(degrees[begin], degrees[end - 1])
         return worth(found), begin, end, found
 
     queue = [bounded(0, len(degrees))] if degrees else []

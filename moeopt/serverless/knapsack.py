@@ -140,7 +140,7 @@ def relax(fronts: list[Front], limit_s: float) -> Relaxed:
 
 def shortest(fronts: list[Front]) -> float:
     """Return the least latency of any choice."""
-    return sum(float(front.latency_s[0]) for front in fronts)
+    return _latency(fronts, np.zeros(len(fronts), dtype=np.int64))
 
 
 def least_cost(fronts: list[Front], limit_s: float) -> float:
@@ -270,13 +270,21 @@ def _search(
         sums.append(added)
     last = sums[-1]
     value = last.over_usd + price * (limit_s - last.latency_s)
-    entry = int(np.argmin(value))
-    point = np.zeros(len(fronts), dtype=np.int64)
+    # Added up in another order, a sum that just kept the limit may miss it: then the next one.
+    for entry in np.argsort(value, kind="stable").tolist():
+        point = _traced(sums, order, entry)
+        if _latency(fronts, point) <= limit_s:
+            return (point, lost) if _cost(fronts, point) < cost else (best, lost)
+    return best, lost
+
+
+def _traced(sums: list[_Sums], order: list[int], entry: int) -> IntArray:
+    """Return the points that a sum over all layers was made of."""
+    point = np.zeros(len(order), dtype=np.int64)
     for step in range(len(order), 0, -1):
         point[order[step - 1]] = sums[step].point[entry]
         entry = int(sums[step].parent[entry])
-    found = point if _latency(fronts, point) <= limit_s else best
-    return (found, lost) if _cost(fronts, found) < cost else (best, lost)
+    return point
 
 
 def _added(

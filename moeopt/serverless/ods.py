@@ -15,13 +15,11 @@ from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.serverless.bounds import bound
-from moeopt.serverless.chosen import limit_of, with_least_degrees
+from moeopt.serverless.chosen import with_least_degrees
 from moeopt.serverless.exact import solve_exact
 from moeopt.serverless.plan import ServerlessPlan, evaluate
 from moeopt.serverless.problem import ServerlessProblem
-
-#: Sums of latencies within this of the limit keep it.
-_TOLERANCE = 1e-9
+from moeopt.serverless.promise import limit_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,6 @@ def ods_select(cost: FloatArray, latency_s: FloatArray, limit_s: float) -> Selec
     """
     layers = np.arange(len(cost))
     left = cost.copy()
-    limit_s += _TOLERANCE * abs(limit_s) if math.isfinite(limit_s) else 0.0
     rounds = 0
     while rounds <= 2 * len(cost):
         design = np.argmin(left, axis=1)
@@ -91,7 +88,7 @@ def run_ods(problem: ServerlessProblem, context: Context, warm_start: object) ->
             value = evaluate(problem, single.plan)
             cost[:, column], latency[:, column] = value.layer_usd, value.layer_s
     chosen = ods_select(cost, latency, limit_of(problem))
-    found = Outcome(bound=bound(problem))
+    found = _bounded(problem, context, singles)
     statistics = {**found.statistics, "case": chosen.case, "rounds": chosen.rounds}
     if chosen.design is None:
         return replace(found, plan=None, statistics=statistics)
@@ -105,13 +102,13 @@ def run_fixed_method(problem: ServerlessProblem, context: Context, warm_start: o
     """Return the cheapest deployment that has one design in all layers."""
     del warm_start
     best, least = None, math.inf
-    for design in problem.designs:
-        single = fixed_design(problem, context, design)
+    singles = [fixed_design(problem, context, design) for design in problem.designs]
+    for single in singles:
         if isinstance(single.plan, ServerlessPlan):
             value = evaluate(problem, single.plan).objective
             if value < least:
                 best, least = single.plan, value
-    return Outcome(plan=best, bound=bound(problem))
+    return replace(_bounded(problem, context, singles), plan=best)
 
 
 def fixed_design(problem: ServerlessProblem, context: Context, design: int) -> Outcome:
@@ -119,6 +116,15 @@ def fixed_design(problem: ServerlessProblem, context: Context, design: int) -> O
     # Objectives and bounds of a subproblem say nothing of the whole.
     quiet = replace(context, progress=None)
     return solve_exact(problem, quiet, [(design,)] * problem.num_layers)
+
+
+def _bounded(problem: ServerlessProblem, context: Context, singles: list[Outcome]) -> Outcome:
+    """Return an outcome without a plan: the bound if there is time for it, and what stopped."""
+    stopped = [single.limit for single in singles if single.limit is not None]
+    return Outcome(
+        bound=None if context.out_of_time() else bound(problem),
+        limit=stopped[0] if stopped else None,
+    )
 
 
 def _joined(plans: list[object]) -> ServerlessPlan:

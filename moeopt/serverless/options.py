@@ -13,11 +13,8 @@ import numpy as np
 from moeopt.core.arrays import BoolArray, FloatArray
 from moeopt.describe.pricing import BYTES_PER_GB
 from moeopt.serverless.designs import Clock, blocks_of
-from moeopt.serverless.plan import TOLERANCE, clock_of
+from moeopt.serverless.plan import BYTES_PER_MB, TOLERANCE, clock_of
 from moeopt.serverless.problem import ServerlessProblem
-
-#: Bytes of a MB of function memory.
-BYTES_PER_MB = 2.0**20
 
 
 @dataclass(frozen=True)

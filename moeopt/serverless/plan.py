@@ -22,7 +22,8 @@ from moeopt.serverless.problem import DESIGNS, ServerlessProblem
 #: Relative slack of comparisons between sums of floating-point numbers.
 TOLERANCE = 1e-9
 
-_BYTES_PER_MB = 2.0**20
+#: Bytes of a MB of function memory.
+BYTES_PER_MB = 2.0**20
 
 
 class ServerlessPlan(Plan, frozen=True, kw_only=True, tag="serverless"):
@@ -268,7 +269,7 @@ def _calls_of(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> L
     parameters = problem.parameter_bytes_of(layer)
     return LayerCalls(
         replicas=replicas,
-        memory_bytes=memory_mb.astype(np.float64) * _BYTES_PER_MB,
+        memory_bytes=memory_mb.astype(np.float64) * BYTES_PER_MB,
         share=share,
         needed_bytes=parameters + expert.intermediate_bytes + share * both,
         message_bytes=share * larger,
@@ -420,6 +421,7 @@ def _memory_violations(layers: Sequence[LayerCalls]) -> list[Violation]:
 def _payload_violations(
     problem: ServerlessProblem, plan: ServerlessPlan, layers: Sequence[LayerCalls]
 ) -> list[Violation]:
+    # E3: (12f) as printed forbids storage where the payload fits, and nothing at design 3.
     limit = problem.tensor_payload_bytes()
     direct = plan.design == 3
     over = [

@@ -149,8 +149,8 @@ class Billing(Document, frozen=True, kw_only=True, omit_defaults=True):
     ephemeral_mb
         Ephemeral storage of each expert function.
     provisioned_s
-        Seconds for which provisioned concurrency is held for each batch; left out, there is none.
-        With it no start is cold.
+        Seconds for which provisioned concurrency is held for each batch, as they are billed (AWS
+        rounds the whole time up to 5 minutes); left out, there is none. With it no start is cold.
     non_moe_memory_mb
         Memory of the functions of non-MoE layers. If given, they are billed too: one of them
         runs, or waits, at any time.
@@ -163,7 +163,7 @@ class Billing(Document, frozen=True, kw_only=True, omit_defaults=True):
     rounding: bool = True
     cold_share: Share = 0.0
     used_gb_s: NonNegative = 0.0
-    ephemeral_mb: Annotated[int, msgspec.Meta(ge=0)] = 512
+    ephemeral_mb: Bytes = 512
     provisioned_s: NonNegative | None = None
     non_moe_memory_mb: Count | None = None
 

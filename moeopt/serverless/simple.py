@@ -41,23 +41,35 @@ def lambdaml(problem: ServerlessProblem) -> ServerlessPlan:
 
 
 def run_lambdaml(problem: ServerlessProblem, context: Context, warm_start: object) -> Outcome:
-    """Return LambdaML's deployment, if it keeps the rules."""
-    del context, warm_start
+    """Return LambdaML's deployment, if it keeps the rules; otherwise tell which it breaks."""
+    del warm_start
     plan = lambdaml(problem)
-    return Outcome(plan=None if violations(problem, plan) else plan, bound=bound(problem))
+    broken = violations(problem, plan)
+    return Outcome(
+        plan=None if broken else plan,
+        bound=None if context.out_of_time() else bound(problem),
+        statistics={"breaks": [str(violation) for violation in broken]} if broken else {},
+    )
 
 
 def run_random(problem: ServerlessProblem, context: Context, warm_start: object) -> Outcome:
     """Return the best deployment for designs drawn at random, drawn again if they cannot do."""
     del warm_start
     random = np.random.default_rng(context.seed)
-    quiet, tried = replace(context, progress=None), 0
-    for _ in range(_DRAWINGS):
+    # Objectives and bounds of a drawing say nothing of the whole.
+    quiet = replace(context, progress=None)
+    for drawing in range(_DRAWINGS):
         drawn = random.choice(problem.designs, problem.num_layers).tolist()
         found = solve_exact(problem, quiet, [(design,) for design in drawn])
-        tried += 1
         if found.plan is not None or context.out_of_time():
             break
+        # If no designs can do, more drawings will not help.
+        whole = solve_exact(problem, quiet) if drawing == 0 else None
+        if whole is not None and whole.infeasible:
+            return replace(whole, statistics={"drawings": 1})
     return Outcome(
-        plan=found.plan, bound=bound(problem), limit=found.limit, statistics={"drawings": tried}
+        plan=found.plan,
+        bound=None if context.out_of_time() else bound(problem),
+        limit=found.limit,
+        statistics={"drawings": drawing + 1},
     )

@@ -204,6 +204,9 @@ def _solve(
         if simulation is not None:
             facts.append(("slack, simulated", f"{problem.slo_s - simulation.latency_s:.4g} s"))
     facts.append(("functions", f"{int(plan.replicas.sum())}, {_at_once(value)} at once"))
+    allowed = problem.limits().concurrency
+    if allowed is not None and _at_once(value) > allowed:
+        facts.append(("warning", f"an account may run {allowed} calls at once: ask for more"))
     if result is not None:
         facts += [
             ("lower bound", None if result.bound is None else _money(result.bound)),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 MAX_CELLS = 20_000_000
 
 
+#: Most tokens of an expert that are told from one more.
+MOST_TOKENS = 2.0**53
+
+
 def validate(problem: ServerlessProblem) -> None:
     """Raise `InstanceError` for the first thing that is malformed or contradicts another."""
     if not problem.layers:
@@ -129,6 +133,13 @@ def _check_layer(problem: ServerlessProblem, layer: ServerlessLayer, path: str) 
             "give one number for each expert",
         )
     require_finite_nonnegative(tokens, f"{path}.tokens")
+    if tokens.max() > MOST_TOKENS:
+        raise InstanceError(
+            f"{path}.tokens",
+            float(tokens.max()),
+            f"must be at most {MOST_TOKENS:g}: tokens beyond are no whole numbers any more",
+            "rescale tokens and bytes per token",
+        )
     rows, first = np.atleast_2d(tokens).shape[0], problem.layers[0].tokens
     if first is not None and rows != np.atleast_2d(first).shape[0]:
         raise InstanceError(
@@ -229,7 +240,7 @@ def _check_finite(problem: ServerlessProblem) -> None:
 
 def _memory_impossible(problem: ServerlessProblem) -> list[Violation]:
     """Look for the expert that misses most memory, with the most replicas there may be."""
-    from moeopt.serverless.options import BYTES_PER_MB
+    from moeopt.serverless.plan import BYTES_PER_MB
 
     most = problem.memory_mb[-1] * BYTES_PER_MB
     missing = []

@@ -26,7 +26,9 @@ _TYPES: dict[str, Any] = {
 
 def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     """Validate by the keywords that our schemas use; an unknown keyword fails the test."""
-    known = {"$schema", "$id", "$defs", "title", "description", "default", *_KEYWORDS}
+    # A discriminator only tells which of `anyOf` is meant.
+    notes = {"$schema", "$id", "$defs", "title", "description", "default", "discriminator"}
+    known = {*notes, *_KEYWORDS}
     assert set(schema) <= known, set(schema) - known
     return all(check(schema, value, root) for key, check in _KEYWORDS.items() if key in schema)
 

@@ -1,6 +1,7 @@
 """The exact method: as good as looking at every degree, with its promise, limits and refusals."""
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -12,13 +13,13 @@ import moeopt
 from moeopt.core.result import Limit, Status
 from moeopt.core.stop import Context
 from moeopt.describe.pricing import price_book
-from moeopt.serverless.chosen import fixed_usd, limit_of
 from moeopt.serverless.degrees import candidate_degrees, largest_degree
-from moeopt.serverless.exact import solve_exact
+from moeopt.serverless.exact import run_exact, solve_exact
 from moeopt.serverless.fronts import LayerFront, layer_front
 from moeopt.serverless.knapsack import choose
+from moeopt.serverless.methods import METHODS
 from moeopt.serverless.options import layer_data, layer_options, options_within
-from moeopt.serverless.plan import evaluate, violations
+from moeopt.serverless.plan import ServerlessPlan, evaluate, violations
 from moeopt.serverless.problem import (
     Billing,
     ExpertFunction,
@@ -28,6 +29,9 @@ from moeopt.serverless.problem import (
     VcpuModel,
     paper_costs,
 )
+from moeopt.serverless.promise import fixed_usd, limit_of
+
+METHODS_BY_NAME = {method.name: method for method in METHODS}
 
 _BILLS = (
     Billing(),
@@ -150,19 +154,69 @@ def test_few_degrees_are_worth_trying() -> None:
     assert len(degrees) < 0.1 * degrees[-1]
 
 
-def test_a_promise_that_cannot_be_kept_names_the_shortest_there_is() -> None:
-    stated = drawn(5, slo_s=0.9)
+@pytest.mark.parametrize("seed", range(12))
+def test_a_promise_that_cannot_be_kept_names_the_shortest_there_is(seed: int) -> None:
+    stated = _pipelines(seed) if seed % 2 else drawn(seed)
+    stated = msgspec.structs.replace(stated, slo_s=1e-3)
     result = moeopt.solve(stated)
     assert result.status is Status.INFEASIBLE
     (violation,) = result.violations
     assert violation.constraint == "C6"
-    shortest = 0.9 + violation.amount
-    assert f"{shortest:.6g} s" in violation.message
-    kept = moeopt.solve(msgspec.structs.replace(stated, slo_s=shortest * (1 + 1e-9)))
-    assert kept.plan is not None
-    assert f"{kept.objective:.6g} USD" in violation.message
+    said = re.search(r"there is ([0-9.]+) s, for (\S+) USD", violation.message)
+    assert said is not None
+    shortest = float(said[1])
+    assert shortest == pytest.approx(1e-3 + violation.amount, rel=1e-8)
+    kept = moeopt.solve(msgspec.structs.replace(stated, slo_s=shortest))
+    assert kept.objective is not None
+    assert f"{kept.objective:.6g}" == said[2]
     missed = moeopt.solve(msgspec.structs.replace(stated, slo_s=shortest * (1 - 1e-6)))
     assert missed.status is Status.INFEASIBLE
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("method", ["exact", "milp", "ods", "fixed_method", "lambdaml"])
+def test_a_promise_just_met_is_met(seed: int, method: str) -> None:
+    free = drawn(seed)
+    result = moeopt.solve(free, method)
+    if result.plan is None:
+        return
+    latency_s = evaluate(free, result.plan).latency_s
+    for slo_s in (latency_s, latency_s * (1 - 0.5e-9), latency_s * (1 + 1e-15)):
+        met = moeopt.solve(msgspec.structs.replace(free, slo_s=slo_s), method)
+        assert met.plan is not None
+        assert met.objective is not None
+        assert met.objective <= result.objective * (1 + 1e-9)
+
+
+def test_a_better_start_is_kept() -> None:
+    stated = drawn(3)
+    best = moeopt.solve(stated)
+    assert best.plan is not None
+    stopped = run_exact(stated, Context(time_limit_s=0.0), best.plan)
+    assert stopped.plan == best.plan
+    loose = run_exact(stated, Context(gap=0.9), best.plan)
+    assert isinstance(loose.plan, ServerlessPlan)
+    assert evaluate(stated, loose.plan).objective <= best.objective * (1 + 1e-12)
+
+
+def test_many_tokens_without_delays_need_no_list_of_degrees() -> None:
+    layers = (ServerlessLayer(tokens=np.array([1e8, 3e7])),)
+    expert = ExpertFunction(
+        parameter_bytes=1000,
+        input_bytes_per_token=1e-3,
+        output_bytes_per_token=1e-3,
+        compute=VcpuModel(seconds_per_token=1e-7),
+    )
+    network = Network(storage_bytes_per_s=1e9, function_bytes_per_s=1e6)
+    stated = ServerlessProblem(
+        layers=layers, expert=expert, network=network, memory_mb=(512, 1024), max_replicas=20
+    )
+    assert isinstance(candidate_degrees(stated, 0), range)
+    result = moeopt.solve(stated, "exact")
+    assert result.status is Status.OPTIMAL
+    refused = METHODS_BY_NAME["milp"].refuses(stated)
+    assert refused is not None
+    assert "pipeline degrees" in refused
 
 
 def test_an_expert_that_fits_nowhere_is_named() -> None:

@@ -16,6 +16,7 @@ from moeopt.serverless import ServerlessProblem, evaluate, paper_costs, violatio
 from moeopt.serverless.bounds import bound
 from moeopt.serverless.generate import remake
 from moeopt.serverless.problem import Billing
+from moeopt.serverless.promise import rounded_up
 from moeopt.testing.conformance.serverless_oracle import brute_force
 from moeopt.testing.strategies.serverless import with_timeout
 
@@ -220,7 +221,7 @@ def test_a_promise_nobody_can_keep_names_the_shortest_latency_and_its_price() ->
     (said,) = result.violations
     assert said.constraint == "C6"
     shortest_s = problem.slo_s + said.amount  # type: ignore[operator]
-    assert f"{shortest_s:.6g} s" in said.message
+    assert f"{rounded_up(shortest_s)} s" in said.message
     enough = moeopt.solve(msgspec.structs.replace(problem, slo_s=shortest_s * (1 + 1e-9)))
     assert enough.objective is not None
     assert f"{enough.objective:.4g}"[:-1] in said.message

@@ -94,7 +94,8 @@ HELD = Billing(provisioned_s=60.0)
             "$.billing.cold_share", "start warm",
         ),
         ({"network": network(storage_bytes_per_s=1e-308)}, "$.layers[0]", "finite time"),
-        ({"layers": (layer([1.0]), layer([1e308]))}, "$.layers[1]", "finite time"),
+        ({"layers": (layer([1.0]), layer([1e308]))}, "$.layers[1].tokens", "whole numbers"),
+        ({"layers": (layer([1.0], non_moe_s=1e308),) * 2}, "$.layers[0]", "finite time"),
     ],
 )  # fmt: skip
 def test_a_malformed_problem_names_the_field_and_the_rule(
