@@ -19,7 +19,8 @@ from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.solve import solve
 from moeopt.core.table import Cell, Column, Table
 from moeopt.describe.loads import total_counts
-from moeopt.popularity.prediction import Prediction
+from moeopt.popularity.prediction import Prediction, Rule
+from moeopt.popularity.predictors import Predictor
 from moeopt.popularity.synthetic import token_routing
 from moeopt.popularity.table import count_table
 from moeopt.serverless.bayes import Search, optimise
@@ -41,25 +42,43 @@ PROMISE = 0.97
 #: A late second costs so many seconds of the bill.
 LATE = 4.0
 
+#: More evaluations than there are: a process that is asked after these never is.
+NEVER = 1000
+
 #: Standard deviation of the logarithm of how common topics are.
 TOPICS = 1.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A search with its settings."""
+    """A search with its settings.
 
-    search: Search
+    Attributes
+    ----------
+    search, region
+        What moves pairs, and how, under the paper's rule.
+    rule
+        Instead of a search: what predicts, once.
+    """
+
+    search: Search = "none"
     region: Region | None = None
+    rule: Rule | None = None
 
 
 CONTENDERS: Mapping[str, Contender] = {
     "no search": Contender("none"),
+    "no search, marginal rule": Contender(rule="marginal"),
+    "no search, mended rule": Contender(rule="bayes_mended"),
     "random": Contender("random"),
     "single epsilon": Contender("single_epsilon"),
     "TPE": Contender("tpe"),
     "paper": Contender("multi_epsilon"),
+    "shares, total alone, process never asked": Contender(
+        "gp", Region(feedback=False, first=NEVER)
+    ),
     "GP, total alone": Contender("gp", Region(feedback=False)),
+    "shares, process never asked": Contender("gp", Region(first=NEVER)),
     "GP": Contender("gp"),
 }
 
@@ -170,7 +189,7 @@ def _objective(seed: int, layers: int, late: bool) -> _Objective:
         token_ids=tuple(_ids(batch) for batch in batches),
         late_usd_per_s=charge if late else 0.0,
     )
-    return _Objective(objective, _known_usd(objective, counts.mean(axis=1)))
+    return _Objective(objective, _usd_for(objective, list(counts.mean(axis=1))))
 
 
 def _ids(trace: RoutingTrace) -> IntArray:
@@ -188,9 +207,9 @@ def _promised(problem: ServerlessProblem, tokens: FloatArray) -> tuple[Serverles
     return promise, LATE * value.cost_usd / value.latency_s
 
 
-def _known_usd(objective: Deployed, tokens: FloatArray) -> float:
-    """Return what the deployment made from the mean of the real tokens costs."""
-    problem, plan = objective.planned(list(tokens))
+def _usd_for(objective: Deployed, tokens: Sequence[FloatArray]) -> float:
+    """Return what the deployment made for some tokens, for each layer ``(experts,)``, costs."""
+    problem, plan = objective.planned(tokens)
     met, promise = meet(problem, plan, objective.tokens), objective.problem.slo_s
     assert promise is not None
     late_s = np.maximum(0.0, met.latency_s - promise)
@@ -202,16 +221,21 @@ def _runs(
 ) -> _Runs:
     begun, least = time.perf_counter(), []
     for seed, objective in enumerate(objectives):
-        found = optimise(
-            objective.deployed,
-            objective.deployed.space,
-            contender.search,
-            pairs=case.pairs,
-            evaluations=evaluations,
-            seed=seed,
-            region=contender.region,
-        )
-        curve = found.least_usd() / objective.known_usd - 1.0
+        if contender.rule is None:
+            found = optimise(
+                objective.deployed,
+                objective.deployed.space,
+                contender.search,
+                pairs=case.pairs,
+                evaluations=evaluations,
+                seed=seed,
+                region=contender.region,
+            ).least_usd()
+        else:
+            prediction = objective.deployed.space.prediction
+            tokens = Predictor(prediction.table).tokens(prediction.token_ids, contender.rule)
+            found = np.array([_usd_for(objective.deployed, tokens)])
+        curve = found / objective.known_usd - 1.0
         # What has nothing left to try keeps what it found.
         least.append(np.pad(curve, (0, evaluations - len(curve)), mode="edge"))
     seconds = (time.perf_counter() - begun) / (len(objectives) * evaluations)
@@ -231,7 +255,10 @@ def _table(case: Case, runs: Mapping[str, _Runs], seeds: int, evaluations: int) 
     note = (
         f"Least cost over that of the deployment made from the real tokens: median of {seeds} seeds"
         f" after so many evaluations, and the band that holds 80 % of them after {evaluations}."
-        " 'paper' is Algorithm 2 as written; 'GP' sees the feedback, 'GP, total alone' does not."
+        " 'paper' is Algorithm 2 as written; 'GP' sees the feedback, 'total alone' does not. Where"
+        " the process is never asked, shares are drawn in the same way, and no costs but the least"
+        " one used. Plans are made by the exact method, and cost what they do on the batches that"
+        " they were tuned on."
     )
     return Table(f"Bayesian optimisation, {case.name}", columns, rows, note)
 

@@ -166,14 +166,13 @@ def _predicted(
     predictor: Predictor, past: RoutingTrace, ids: IntArray, window: int
 ) -> dict[str, Sequence[FloatArray]]:
     """Return what each predictor says of a batch."""
-    equal = np.ones(int(predictor.table.attention.max(initial=0)) + 1)
     windows = window_counts(past.expert_ids, past.num_experts, window)
     found: list[Sequence[FloatArray]] = [
         predictor.tokens(ids, "marginal"),
         list(moving_average(windows) * ids.size / window),
         predictor.tokens(ids, "token_map"),
         predictor.tokens(ids, "bayes"),
-        predictor.tokens(ids, "bayes_expected", equal),
+        predictor.tokens(ids, "token_expected"),
         predictor.tokens(ids, "bayes_expected"),
         predictor.tokens(ids, "bayes_mended"),
     ]

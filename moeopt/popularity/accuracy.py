@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arguments import number
+from moeopt.core.arrays import FloatArray, IntArray, numbers_of
 from moeopt.core.errors import InstanceError
-from moeopt.popularity.prediction import CountTable, Rule
+from moeopt.popularity.checks import batch_of
+from moeopt.popularity.prediction import CountTable, Rule, check_rule
 from moeopt.popularity.predictors import Predictor
 from moeopt.traces.trace import RoutingTrace
 
@@ -22,15 +24,29 @@ def mean_difference(real: Sequence[FloatArray], predicted: Sequence[FloatArray])
     ----------
     real, predicted
         Tokens of each expert, for each layer ``(experts,)``.
+
+    Raises
+    ------
+    InstanceError
+        If they do not have the same layers and experts, or none.
     """
-    apart = [np.abs(np.asarray(a) - b) for a, b in zip(real, predicted, strict=True)]
+    one, other = ([numbers_of(layer, "tokens") for layer in side] for side in (real, predicted))
+    shapes, expected = ([layer.shape for layer in side] for side in (other, one))
+    if shapes != expected or not all(len(shape) == 1 for shape in shapes) or not sum(shapes, ()):
+        raise InstanceError(
+            "predicted",
+            f"<shapes {shapes}>",
+            f"must have the shapes of real, {expected}, one (experts,) for each layer",
+            "compare tokens of one model",
+        )
+    apart = [np.abs(a - b) for a, b in zip(one, other, strict=True)]
     return float(np.concatenate(apart).mean())
 
 
 def log_loss(
     predictor: Predictor,
     trace: RoutingTrace,
-    rule: Rule = "bayes_expected",
+    rule: Rule = "bayes_mended",
     smoothing: float = 1.0,
     weight: FloatArray | None = None,
 ) -> float:
@@ -50,27 +66,22 @@ def log_loss(
     smoothing
         Occurrences of the layer's shares that are added to each token's, so that no share is 0.
     weight
-        Of each attention ID in the ``bayes`` rules, instead of the trace's own `unigram`.
+        Of each attention ID, instead of the rule's own, as for `Predictor.posterior`.
 
     Raises
     ------
     InstanceError
-        If the trace has no token IDs or other layers than the table, or `smoothing` is not
-        above 0.
+        If the trace has no tokens, no token IDs, or other layers or more experts than the table,
+        there is no such rule, or `smoothing` is not finite and above 0.
     """
-    if not smoothing > 0:
-        raise InstanceError("smoothing", smoothing, "must be above 0", "1 is usual")
+    check_rule(rule)
+    if not 0 < number("smoothing", smoothing) < np.inf:
+        raise InstanceError("smoothing", smoothing, "must be finite and above 0", "1 is usual")
     table = predictor.table
-    if trace.token_ids is None or trace.num_layers != len(table.experts):
-        raise InstanceError(
-            "trace",
-            f"<{trace.num_layers} layers>",
-            f"must have token IDs and the {len(table.experts)} layers of the table",
-            "take a trace of the same model",
-        )
-    distinct, which = np.unique(trace.token_ids.astype(np.int64), return_inverse=True)
+    batch = _batch_of_model(trace, table)
+    distinct, which = np.unique(batch, return_inverse=True)
     if weight is None:
-        weight = predictor.weight(trace.token_ids.astype(np.int64), rule)
+        weight = predictor.weight(batch, rule)
     evidence = predictor.evidence(distinct, weight)
     shares = []
     for layer, posterior in enumerate(predictor.posterior(distinct, weight)):
@@ -97,6 +108,26 @@ def cross_entropy(shares: Sequence[FloatArray], which: IntArray, trace: RoutingT
     for layer, share in enumerate(shares):
         total -= float(np.log(share[which[:, None], trace.expert_ids[:, layer]]).mean())
     return total / len(shares)
+
+
+def _batch_of_model(trace: RoutingTrace, table: CountTable) -> IntArray:
+    """Return the token IDs of a trace, whose model must be the table's."""
+    if trace.token_ids is None or trace.num_layers != len(table.experts) or not trace.num_tokens:
+        raise InstanceError(
+            "trace",
+            f"<{trace.num_tokens} tokens, {trace.num_layers} layers>",
+            f"must have tokens, token IDs and the {len(table.experts)} layers of the table",
+            "take a trace of the same model",
+        )
+    beyond = trace.expert_ids.max(axis=(0, 2)) >= np.array(table.experts)
+    if beyond.any() or trace.num_experts > max(table.experts):
+        raise InstanceError(
+            "trace",
+            f"<{trace.num_experts} experts>",
+            f"must have the experts of the table, {table.experts}",
+            "take a trace of the same model",
+        )
+    return batch_of(trace.token_ids)
 
 
 def _smoothed_marginal(table: CountTable, layer: int, smoothing: float) -> FloatArray:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moeopt.core.arrays import BoolArray, IntArray, require_finite_nonnegative, require_shape
+from moeopt.core.arrays import (
+    BoolArray,
+    IntArray,
+    numbers_of,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 
 if TYPE_CHECKING:
@@ -51,6 +57,15 @@ def check_token_ids(token_ids: IntArray) -> None:
     """Raise `InstanceError` unless a batch is a list of token IDs."""
     require_shape(token_ids, "$.token_ids", token_ids.shape[:1] or (0,), "tokens")
     check_ids(token_ids, "$.token_ids")
+
+
+def batch_of(token_ids: object) -> IntArray:
+    """Return a batch, ``(tokens,)``, or raise `InstanceError` unless it is a list of token IDs."""
+    given = numbers_of(token_ids, "token_ids")
+    # Of an empty list, NumPy makes floats.
+    batch = given.astype(np.int64) if given.dtype.kind in "iu" or not given.size else given
+    check_token_ids(batch)
+    return batch
 
 
 def check_ids(ids: IntArray, path: str, end: int = MOST_IDS) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Document
 from moeopt.describe.cluster import Count
 from moeopt.popularity.checks import check_table, check_token_ids
 
-Rule = Literal["marginal", "token_map", "bayes", "bayes_expected", "bayes_mended"]
+Rule = Literal["marginal", "token_map", "token_expected", "bayes", "bayes_expected", "bayes_mended"]
+
+
+def check_rule(rule: str) -> None:
+    """Raise `InstanceError` unless a rule is one of `Rule`."""
+    if rule not in get_args(Rule):
+        raise InstanceError(
+            "rule", rule, f"must be one of {', '.join(get_args(Rule))}", "bayes_mended is usual"
+        )
 
 
 class CountTable(Document, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,15 +82,16 @@ class Prediction(Document, frozen=True, kw_only=True, omit_defaults=True):
         The batch, ``(tokens,)``.
     rule
         The predictor: each layer's shares of the past (``"marginal"``), the experts that each
-        token went to most often (``"token_map"``: Lina), the same with counts weighted by how
-        common the attention token is (``"bayes"``: the paper), the sums of those votes as
-        shares (``"bayes_expected"``), or the same with attention tokens weighted by how much more
+        token went to most often (``"token_map"``: Lina), the sums of those counts as shares
+        (``"token_expected"``), the most votes of counts weighted by how common the attention
+        token is (``"bayes"``: the paper), the sums of those votes as shares
+        (``"bayes_expected"``), or the same with attention tokens weighted by how much more
         common they are than they were (``"bayes_mended"``).
     """
 
     table: CountTable
     token_ids: IntArray
-    rule: Rule = "bayes_expected"
+    rule: Rule = "bayes_mended"
 
     def __post_init__(self) -> None:
         check_token_ids(self.token_ids)

@@ -20,10 +20,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray, numbers_of
+from moeopt.core.arguments import number
+from moeopt.core.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    numbers_of,
+    require_finite_nonnegative,
+)
 from moeopt.core.errors import InstanceError
-from moeopt.popularity.checks import check_token_ids
-from moeopt.popularity.prediction import CountTable, Prediction, Rule
+from moeopt.popularity.checks import batch_of
+from moeopt.popularity.prediction import CountTable, Prediction, Rule, check_rule
 
 #: Digits after the point to which shares are told apart.
 _DIGITS = 12
@@ -48,17 +55,22 @@ def unigram(token_ids: IntArray) -> FloatArray:
     ----------
     token_ids
         The batch, ``(tokens,)``.
+
+    Raises
+    ------
+    InstanceError
+        If it is no list of token IDs.
     """
-    times = np.bincount(token_ids).astype(np.float64)
-    return times / max(1, token_ids.size)
+    batch = batch_of(token_ids)
+    return np.bincount(batch).astype(np.float64) / max(1, batch.size)
 
 
 def attention_ratio(table: CountTable, token_ids: IntArray) -> FloatArray:
-    """Return how much more common each attention ID is in a batch than it was in the past.
+    """Return how much more common attention IDs are than they were, ``(layers, attention IDs)``.
 
     As the weight of attention IDs it mends the paper's posterior: ``P'(f3) / P(f3)`` instead
     of ``P'(f3)``. Where attention does not depend on the token, that is the share of an expert
-    among the tokens to come.
+    among the tokens to come. Each layer has a past of its own; IDs that a layer lacks have 0.
 
     Parameters
     ----------
@@ -67,12 +79,12 @@ def attention_ratio(table: CountTable, token_ids: IntArray) -> FloatArray:
     token_ids
         The batch, ``(tokens,)``.
     """
-    past = np.bincount(table.attention, table.count).astype(np.float64)
-    ratio = np.zeros(past.size)
-    coming = unigram(token_ids)[: past.size]
-    known = np.flatnonzero(past[: coming.size])
-    ratio[known] = coming[known] * past.sum() / past[known]
-    return ratio
+    shape = (len(table.experts), int(table.attention.max(initial=-1)) + 1)
+    past = _matrix(table.layer * shape[1] + table.attention, table.count, *shape)
+    coming = unigram(token_ids)[: shape[1]]
+    share = np.zeros(shape)
+    share[:, : coming.size] = coming * past.sum(axis=1, keepdims=True)
+    return np.divide(share, past, out=np.zeros(shape), where=past > 0)
 
 
 def moving_average(counts: FloatArray, decay: float = 0.5) -> FloatArray:
@@ -88,14 +100,17 @@ def moving_average(counts: FloatArray, decay: float = 0.5) -> FloatArray:
     Raises
     ------
     InstanceError
-        If there is no batch, or `decay` is not above 0 and at most 1.
+        If there is no batch, a count is negative or not finite, or `decay` is not above 0 and at
+        most 1.
     """
-    if not 0 < decay <= 1:
+    if not 0 < number("decay", decay) <= 1:
         raise InstanceError("decay", decay, "must be above 0 and at most 1", "0.5 is usual")
-    if len(counts) == 0:
+    batches = numbers_of(counts, "counts")
+    if batches.ndim == 0 or len(batches) == 0:
         raise InstanceError("counts", "<no batch>", "must have one batch or more", "wait for one")
-    weight = decay ** np.arange(len(counts) - 1.0, -1.0, -1.0)
-    average: FloatArray = np.tensordot(weight / weight.sum(), counts, axes=1)
+    require_finite_nonnegative(batches, "counts")
+    weight = decay ** np.arange(len(batches) - 1.0, -1.0, -1.0)
+    average: FloatArray = np.tensordot(weight / weight.sum(), batches, axes=1)
     return average
 
 
@@ -192,7 +207,7 @@ class Predictor:
         self._most_attention = int(table.attention.max(initial=0))
 
     def tokens(
-        self, token_ids: IntArray, rule: Rule = "bayes_expected", weight: FloatArray | None = None
+        self, token_ids: IntArray, rule: Rule = "bayes_mended", weight: FloatArray | None = None
     ) -> tuple[FloatArray, ...]:
         """Return the predicted tokens of each expert, for each layer ``(experts,)``.
 
@@ -205,10 +220,15 @@ class Predictor:
         rule
             The predictor.
         weight
-            Of each attention ID, instead of the rule's own.
+            Of each attention ID, instead of the rule's own, as for `posterior`.
+
+        Raises
+        ------
+        InstanceError
+            If the batch is no list of token IDs, there is no such rule, or `weight` is no weight.
         """
-        batch = numbers_of(token_ids, "token_ids").astype(np.int64)
-        check_token_ids(batch)
+        batch = batch_of(token_ids)
+        check_rule(rule)
         if rule == "marginal":
             choices = batch.size * self.table.top_k
             return tuple(choices * layer.marginal for layer in self._layers)
@@ -225,7 +245,7 @@ class Predictor:
         return tuple(found)
 
     def weight(self, token_ids: IntArray, rule: Rule) -> FloatArray | None:
-        """Return what a rule weighs attention IDs by; ``None`` if all are equal.
+        """Return what a rule weighs attention IDs by, as for `posterior`; ``None`` if equally.
 
         Parameters
         ----------
@@ -248,10 +268,17 @@ class Predictor:
         token_ids
             Shape ``(tokens,)``.
         weight
-            Of each attention ID, 0 beyond the array's end; left out, all are equal.
+            Of each attention ID, ``(attention IDs,)`` or ``(layers, attention IDs)``, 0 beyond
+            the array's end; left out, all are equal.
+
+        Raises
+        ------
+        InstanceError
+            If `token_ids` is no list of token IDs, or a weight is negative or not finite.
         """
-        weight = self._padded(weight)
-        return tuple(self._posterior(layer, token_ids, weight) for layer in self._layers)
+        batch, weights = batch_of(token_ids), self._by_layer(weight)
+        pairs = zip(self._layers, weights, strict=True)
+        return tuple(self._posterior(layer, batch, own) for layer, own in pairs)
 
     def evidence(self, token_ids: IntArray, weight: FloatArray | None = None) -> list[FloatArray]:
         """Return how many equal votes each token's votes are worth, for each layer ``(tokens,)``.
@@ -264,15 +291,30 @@ class Predictor:
         token_ids, weight
             As for `posterior`.
         """
-        weight = self._padded(weight)
-        return [_evidence(layer, token_ids, weight) / self.table.top_k for layer in self._layers]
+        batch, weights = batch_of(token_ids), self._by_layer(weight)
+        pairs = zip(self._layers, weights, strict=True)
+        return [_evidence(layer, batch, own) / self.table.top_k for layer, own in pairs]
 
-    def _padded(self, weight: FloatArray | None) -> FloatArray | None:
+    def _by_layer(self, weight: FloatArray | None) -> list[FloatArray | None]:
+        """Return each layer's weights, as long as its attention IDs need."""
+        layers = len(self._layers)
         if weight is None:
-            return None
-        full = np.zeros(max(len(weight), self._most_attention + 1))
-        full[: len(weight)] = weight
-        return full
+            return [None] * layers
+        given = numbers_of(weight, "weight")
+        if given.ndim not in (1, 2) or (given.ndim == 2 and len(given) != layers):
+            raise InstanceError(
+                "weight",
+                f"<shape {given.shape}>",
+                f"must have shape (attention IDs,) or ({layers} layers, attention IDs)",
+                "give one weight for each attention ID",
+            )
+        require_finite_nonnegative(given, "weight")
+        rows = np.atleast_2d(given)
+        full = np.zeros((len(rows), max(rows.shape[1], self._most_attention + 1)))
+        full[:, : rows.shape[1]] = rows
+        # Only proportions matter: the largest is 1, so that no square overflows.
+        full /= np.maximum(full.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        return list(np.broadcast_to(full, (layers, full.shape[1])))
 
     def _posterior(
         self, layer: _Layer, token_ids: IntArray, weight: FloatArray | None

@@ -14,13 +14,21 @@ from typing import Literal, get_args
 import numpy as np
 
 from moeopt.core.arguments import number, whole
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    numbers_of,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 from moeopt.traces.trace import RoutingTrace
 
 #: Whom tokens pay attention to: any token as often as it occurs, or every ID of the vocabulary
 #: equally often, as in a profile that is made to measure.
 Attention = Literal["unigram", "even"]
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,20 @@ class TokenRouting:
         ----------
         topics
             How common each topic is, ``(topics,)``; equally if left out.
+
+        Raises
+        ------
+        InstanceError
+            If it is not one weight for each topic, finite and >= 0, or no token ID is left.
         """
-        common = self.frequency if topics is None else self.frequency * topics[self.topic]
+        weight = np.ones(self.num_topics) if topics is None else numbers_of(topics, "topics")
+        require_shape(weight, "topics", (self.num_topics,), "topics")
+        require_finite_nonnegative(weight, "topics")
+        common = self.frequency * (weight / max(weight.max(), _TINY))[self.topic]
+        if not common.sum() > 0:
+            raise InstanceError(
+                "topics", "<all 0>", "must leave a topic that token IDs have", "raise a weight"
+            )
         share: FloatArray = common / common.sum()
         return share
 
@@ -93,12 +113,17 @@ class TokenRouting:
             How common each topic is, ``(topics,)``; equally if left out.
         attention
             Whom tokens pay attention to, independently in each layer.
+
+        Raises
+        ------
+        InstanceError
+            If `tokens` or `seed` is negative, or `topics` or `attention` cannot be.
         """
         if attention not in get_args(Attention):
             raise InstanceError("attention", attention, "must be unigram or even", "choose one")
-        rng = np.random.default_rng([seed, 1])
+        rng = np.random.default_rng([_at_least("seed", seed, 0), 1])
         share = self.token_share(topics)
-        size = (whole("tokens", tokens), self.num_layers)
+        size = (_at_least("tokens", tokens, 0), self.num_layers)
         token_ids = rng.choice(share.size, size[0], p=share).astype(np.int32)
         if attention == "even":
             attention_ids = rng.integers(share.size, size=size, dtype=np.int32)
@@ -182,23 +207,39 @@ def token_routing(
     Raises
     ------
     InstanceError
-        If `top_k` is not 1 or 2, or there are too few experts.
+        If `top_k` is not 1 or 2, there are too few experts, layers, token IDs or topics, or
+        another number is negative or not finite.
     """
     if whole("top_k", top_k) not in (1, 2):
         raise InstanceError("top_k", top_k, "must be 1 or 2", "the truth is known for these")
     if whole("experts", experts) <= top_k:
         raise InstanceError("experts", experts, f"must be more than {top_k}", "add experts")
-    rng = np.random.default_rng([seed, 0])
-    common = number("skew", skew) * rng.standard_normal((layers, 1, experts))
-    own = token_effect * rng.standard_normal((layers, vocabulary, experts))
-    frequency = np.arange(1.0, vocabulary + 1) ** -zipf
+    for name, size in (("layers", layers), ("vocabulary", vocabulary), ("topics", topics)):
+        _at_least(name, size, 1)
+    rng = np.random.default_rng([_at_least("seed", seed, 0), 0])
+    common = _finite("skew", skew) * rng.standard_normal((layers, 1, experts))
+    own = _finite("token_effect", token_effect) * rng.standard_normal((layers, vocabulary, experts))
+    shared = _finite("attention_effect", attention_effect)
+    frequency = np.arange(1.0, vocabulary + 1) ** -_finite("zipf", zipf)
     return TokenRouting(
         frequency=frequency / frequency.sum(),
         topic=rng.integers(topics, size=vocabulary),
         token_score=common + own,
-        topic_score=attention_effect * rng.standard_normal((layers, topics, experts)),
+        topic_score=shared * rng.standard_normal((layers, topics, experts)),
         top_k=top_k,
     )
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if whole(name, value) < least:
+        raise InstanceError(name, value, f"must be at least {least}", "correct it")
+    return value
+
+
+def _finite(name: str, value: float) -> float:
+    if not 0 <= number(name, value) < np.inf:
+        raise InstanceError(name, value, "must be finite and >= 0", "1 is usual")
+    return value
 
 
 def _choices(score: FloatArray, top_k: int) -> FloatArray:

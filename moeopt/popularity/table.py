@@ -7,12 +7,21 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arguments import whole
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    numbers_of,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 from moeopt.popularity.checks import MOST_IDS, check_ids, keys
 from moeopt.popularity.prediction import CountTable
-from moeopt.traces.archive import read_arrays, write_arrays
-from moeopt.traces.trace import RoutingTrace
+from moeopt.traces.archive import Array, read_arrays, write_arrays
+from moeopt.traces.trace import MOST_EXPERTS, RoutingTrace
+
+_IDS = ("layer", "token", "attention", "expert")
 
 _COLUMNS = ("token", "attention", "expert", "count")
 
@@ -72,24 +81,32 @@ def table_from_rows(
     Raises
     ------
     InstanceError
-        If an ID is negative or too large.
+        If columns differ in length, an ID or a count is negative or too large, or `experts` does
+        not name one layer or more.
     """
-    columns = {"layer": layer, "token": token, "attention": attention, "expert": expert}
-    ends = {"layer": len(experts), "expert": max(experts)}
-    for name, column in columns.items():
-        check_ids(column, name, ends.get(name, MOST_IDS))
+    sizes = _sizes_of(experts)
+    ends = {"layer": len(sizes), "expert": max(sizes)}
+    layer, token, attention, expert = (
+        _id_column(column, name, ends.get(name, MOST_IDS))
+        for name, column in zip(_IDS, (layer, token, attention, expert), strict=True)
+    )
+    count = numbers_of(count, "count").astype(np.float64)
+    # Before equal rows hide it in a sum.
+    require_finite_nonnegative(count, "count")
+    for name, column in zip((*_IDS[1:], "count"), (token, attention, expert, count), strict=True):
+        require_shape(column, name, layer.shape, "rows")
     layers: list[_Rows] = []
-    for e, most in enumerate(experts):
+    for e, most in enumerate(sizes):
         rows = np.flatnonzero(layer == e)
         check_ids(expert[rows], "expert", most)
-        key = keys(token[rows], attention[rows], expert[rows], max(experts))
+        key = keys(token[rows], attention[rows], expert[rows], max(sizes))
         # Stable sorts merge runs that are sorted already.
         order = np.argsort(key, kind="stable")
         key = key[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         total = np.add.reduceat(count[rows[order]], first) if first.size else np.zeros(0)
-        layers.append((*_unpacked(key[first], max(experts)), total))
-    return _stacked(layers, tuple(experts), top_k)
+        layers.append((*_unpacked(key[first], max(sizes)), total))
+    return _stacked(layers, sizes, top_k)
 
 
 def merged(tables: Iterable[CountTable]) -> CountTable:
@@ -131,9 +148,9 @@ def write_table(path: str | os.PathLike[str], table: CountTable) -> None:
         What to write.
     """
     arrays = {name: getattr(table, name) for name in _COLUMNS}
-    whole = table.count.astype(np.uint64)
-    if (whole == table.count).all():
-        arrays["count"] = whole
+    # Up to here floats are exact.
+    if (table.count == np.floor(table.count)).all() and table.count.max(initial=0.0) <= 2.0**53:
+        arrays["count"] = table.count.astype(np.uint64)
     arrays["rows"] = np.bincount(table.layer, minlength=len(table.experts))
     arrays["experts"] = np.array(table.experts)
     arrays["top_k"] = np.array(table.top_k)
@@ -154,16 +171,55 @@ def read_table(path: str | os.PathLike[str]) -> CountTable:
         If it is no such archive, or its rows contradict each other.
     """
     arrays = read_arrays(path, (*_COLUMNS, "rows", "experts", "top_k"))
-    rows = arrays["rows"]
     try:
+        experts = _sizes_of(arrays["experts"])
+        require_shape(arrays["top_k"], "$.top_k", (), "one number")
         return CountTable(
-            layer=np.repeat(np.arange(rows.size), rows),
-            experts=tuple(arrays["experts"].tolist()),
-            top_k=arrays["top_k"].item(),
+            layer=np.repeat(np.arange(len(experts)), _rows_of(arrays, len(experts))),
+            experts=experts,
+            top_k=whole("$.top_k", arrays["top_k"][()]),
             **{name: arrays[name] for name in _COLUMNS},
         )
     except InstanceError as error:
         raise error.under(f"{os.fspath(path)}: ") from None
+
+
+def _sizes_of(experts: Sequence[int] | Array) -> tuple[int, ...]:
+    """Return the experts of each layer, or raise `InstanceError`."""
+    given = numbers_of(experts, "experts")
+    if given.ndim != 1 or not given.size:
+        raise InstanceError(
+            "experts", f"<shape {given.shape}>", "must name one layer or more", "give each layer's"
+        )
+    # From 1 on: a layer has an expert.
+    check_ids(_integers(given) - 1, "experts", MOST_EXPERTS)
+    return tuple(given.tolist())
+
+
+def _id_column(column: IntArray, name: str, end: int) -> IntArray:
+    given = numbers_of(column, name)
+    require_shape(given, name, (given.size,), "rows")
+    ids = _integers(given)
+    check_ids(ids, name, end)
+    return ids
+
+
+def _integers(array: Array) -> IntArray:
+    """Return integers of 64 bits; floats as they are, to be refused, unless there are none."""
+    return array.astype(np.int64) if array.dtype.kind in "iu" or not array.size else array
+
+
+def _rows_of(arrays: dict[str, Array], layers: int) -> IntArray:
+    """Return the rows of each layer, ``(layers,)``, which must add up to those that are there."""
+    most = arrays["token"].size
+    rows = _integers(numbers_of(arrays["rows"], "$.rows"))
+    require_shape(rows, "$.rows", (layers,), "layers")
+    check_ids(rows, "$.rows", most + 1)
+    if rows.sum() != most:
+        raise InstanceError(
+            "$.rows", int(rows.sum()), f"must add up to the {most} rows", "write the table again"
+        )
+    return rows
 
 
 def _attention_of(trace: RoutingTrace, layer: int) -> IntArray:

@@ -7,21 +7,20 @@ what the deployment cost.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from moeopt.core.arguments import whole
 from moeopt.core.arrays import FloatArray, require_shape
 from moeopt.core.errors import InstanceError
 from moeopt.serverless.bayes_gp import Region, gp
 from moeopt.serverless.bayes_log import TrialLog
-from moeopt.serverless.bayes_pairs import TableSpace
+from moeopt.serverless.bayes_numbers import at_least, settle
+from moeopt.serverless.bayes_pairs import Pairs, TableSpace
 from moeopt.serverless.bayes_search import (
     Epsilons,
     multi_epsilon,
@@ -38,6 +37,8 @@ from moeopt.serverless.bayes_trials import (
     best_of,
     least_so_far,
 )
+
+_Kind = TypeVar("_Kind")
 
 Search = Literal["gp", "multi_epsilon", "single_epsilon", "random", "tpe", "none"]
 
@@ -77,7 +78,7 @@ class Stop:
     Attributes
     ----------
     change
-        ``zeta``: by which share of it the least cost must have fallen,
+        ``zeta``: by more than which share of it the least cost must have fallen,
     over
         ``lambda``: within so many evaluations. ``None`` uses all evaluations.
     """
@@ -86,7 +87,8 @@ class Stop:
     over: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.change < math.inf or (self.over is not None and self.over < 1):
+        settle(self, "$.stop")
+        if self.change < 0.0 or (self.over is not None and self.over < 1):
             raise InstanceError(
                 "$.stop",
                 f"<{self.change} over {self.over}>",
@@ -99,7 +101,7 @@ class Stop:
         if self.over is None or len(trials) <= self.over:
             return False
         least = least_so_far(trials)
-        return bool(least[-1 - self.over] - least[-1] < self.change * abs(least[-1]))
+        return bool(least[-1 - self.over] - least[-1] <= self.change * abs(least[-1]))
 
 
 def optimise(
@@ -114,6 +116,7 @@ def optimise(
     region: Region | None = None,
     stop: Stop | None = None,
     log: str | os.PathLike[str] | None = None,
+    label: str = "",
     progress: Callable[[int, Trial], None] | None = None,
 ) -> Tuned:
     """Move pairs over a table of counts until what is deployed from it costs least.
@@ -126,7 +129,8 @@ def optimise(
     ----------
     objective
         Takes pairs and returns what their deployment cost: `moeopt.serverless.bayes_objective`'s
-        `Deployed`, or any other function.
+        `Deployed`, or any other function. If it has a method ``fingerprint()``, what that returns
+        stands in the log.
     space
         Which pairs there are.
     search
@@ -146,6 +150,9 @@ def optimise(
         When to end earlier; never, if left out.
     log
         A file to which every evaluation is written, and from which the run goes on if it exists.
+    label
+        What tells this objective from others in a log, where it has no ``fingerprint()`` or that
+        does not say all: a log of another label is refused.
     progress
         Called with each trial's number and the trial, also with those from the log.
 
@@ -153,19 +160,21 @@ def optimise(
     ------
     InstanceError
         If an argument is out of range, the objective returns no cost, or the log is of another
-        run.
+        run or objective.
     AdapterError
         If a package that the search needs is not installed.
     """
-    pairs, evaluations = _at_least("pairs", pairs, 1), _at_least("evaluations", evaluations, 1)
-    seed = _at_least("seed", seed, 0)
-    epsilons, region, stop = epsilons or Epsilons(), region or Region(), stop or Stop()
+    pairs, evaluations = at_least("pairs", pairs, 1), at_least("evaluations", evaluations, 1)
+    seed = at_least("seed", seed, 0)
+    epsilons = _one_of("epsilons", Epsilons, epsilons)
+    region, stop = _one_of("region", Region, region), _one_of("stop", Stop, stop)
     propose = _search(search, space, pairs, epsilons, region)
     setting = {
         "search": search, "pairs": pairs, "seed": seed, "epsilons": asdict(epsilons),
-        "region": asdict(region), "space": fingerprint(space),
+        "region": asdict(region), "space": space.fingerprint(),
+        "objective": _fingerprint(objective), "label": _one_of("label", str, label),
     }  # fmt: skip
-    kept = _Kept() if log is None else TrialLog(log, setting)
+    kept = _Kept() if log is None else TrialLog(log, setting, lambda t: _check(t, space, pairs))
     trials: list[Trial] = []
     stopped: Literal["settled", "evaluations", "nothing left"] = "evaluations"
     while len(trials) < evaluations:
@@ -180,27 +189,12 @@ def optimise(
             if found is None:
                 stopped = "nothing left"
                 break
-            trial = Trial(found, _checked(objective(found), space))
+            trial = Trial(found, _asked(objective, found, space))
             kept.append(trial)
         trials.append(trial)
         if progress is not None:
             progress(len(trials), trial)
     return Tuned(best_of(trials), tuple(trials), stopped)
-
-
-def fingerprint(space: TableSpace) -> str:
-    """Return what tells one space, and its prediction, from another."""
-    table, prediction = space.table, space.prediction
-    digest = hashlib.sha256()
-    arrays = (
-        table.layer, table.token, table.attention, table.expert, table.count,
-        prediction.token_ids, space.token_ids, space.attention_ids,
-    )  # fmt: skip
-    for array in arrays:
-        digest.update(np.int64(array.size).tobytes() + np.ascontiguousarray(array).tobytes())
-    rest = (table.experts, table.top_k, prediction.rule, space.most_count)
-    digest.update(repr(rest).encode())
-    return digest.hexdigest()
 
 
 @dataclass
@@ -230,30 +224,59 @@ def _search(
     return searches[search]()
 
 
-def _at_least(name: str, value: int, least: int) -> int:
-    counted = whole(name, value)
-    if counted < least:
-        raise InstanceError(name, counted, f"must be >= {least}", "raise it")
-    return counted
+def _one_of(name: str, kind: type[_Kind], value: _Kind | None) -> _Kind:
+    """Return a setting, or the default of its kind if it was left out."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise InstanceError(
+            name, f"<a {type(value).__name__}>", f"must be a {kind.__name__}", "give one"
+        )
+    return value
 
 
-def _checked(measured: Any, space: TableSpace) -> Measured:
-    """Return what the objective returned, if it can be learned from."""
+def _fingerprint(objective: Objective) -> str:
+    """Return what the objective says of itself, "" if nothing."""
+    own = getattr(objective, "fingerprint", None)
+    return str(own()) if callable(own) else ""
+
+
+def _check(trial: Trial, space: TableSpace, pairs: int) -> None:
+    """Raise `InstanceError` unless a trial from a log could be a fresh one."""
+    if len(trial.pairs) != pairs:
+        raise InstanceError(
+            "$.pairs", f"<{len(trial.pairs)} pairs>", f"must be {pairs}", "give another file"
+        )
+    space.check(trial.pairs)
+    _check_measured(trial.measured, space)
+
+
+def _asked(objective: Objective, pairs: Pairs, space: TableSpace) -> Measured:
+    """Return what the objective says of some pairs, if it can be learned from."""
+    measured: Any = objective(pairs)
     if not isinstance(measured, Measured):
         raise InstanceError(
             "objective", f"<a {type(measured).__name__}>", "must return a Measured", "wrap the cost"
         )
+    try:
+        _check_measured(measured, space)
+    except InstanceError as error:
+        raise error.under("objective: $") from None
+    return measured
+
+
+def _check_measured(measured: Measured, space: TableSpace) -> None:
+    """Raise `InstanceError` unless a measurement fits the space and agrees with itself."""
     by_layer, tokens = measured.layer_usd, measured.tokens
     if by_layer is not None:
-        require_shape(by_layer, "objective: $.layer_usd", (space.num_layers,), "layers")
+        require_shape(by_layer, "$.layer_usd", (space.num_layers,), "layers")
     if tokens is not None:
         shape = (space.num_layers, max(space.table.experts))
-        require_shape(tokens, "objective: $.tokens", shape, "layers, experts")
+        require_shape(tokens, "$.tokens", shape, "layers, experts")
     if by_layer is not None and not math.isclose(by_layer.sum(), measured.cost_usd, rel_tol=1e-6):
         raise InstanceError(
-            "objective: $.layer_usd",
+            "$.layer_usd",
             f"<a sum of {by_layer.sum()}>",
             f"must sum up to cost_usd, {measured.cost_usd}",
             "deal out what belongs to no layer, or leave layer_usd out",
         )
-    return measured

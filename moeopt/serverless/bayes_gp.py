@@ -24,6 +24,7 @@ from scipy.special import ndtr
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.serverless.bayes_loads import layer_loads
+from moeopt.serverless.bayes_numbers import at_least, settle
 from moeopt.serverless.bayes_pairs import Pairs, TableSpace, pairs_of
 from moeopt.serverless.bayes_surrogate import Surrogate, require_scikit_learn
 from moeopt.serverless.bayes_trials import Propose, Trial, least_so_far
@@ -62,7 +63,7 @@ class Region:
     successes, failures
         After so many in a row it is doubled, or halved.
     first
-        Evaluations before the process is asked.
+        Evaluations before the process is asked: with more than there are, it never is.
     candidates
         New shares drawn for each layer in each step.
     feedback
@@ -80,6 +81,7 @@ class Region:
     feedback: bool = True
 
     def __post_init__(self) -> None:
+        settle(self, "$.region")
         if not 0.0 < self.least <= self.start <= self.most:
             raise InstanceError(
                 "$.region",
@@ -88,10 +90,7 @@ class Region:
                 "put them in order",
             )
         for name in ("successes", "failures", "first", "candidates"):
-            if getattr(self, name) < 1:
-                raise InstanceError(
-                    f"$.region.{name}", getattr(self, name), "must be >= 1", "raise it"
-                )
+            at_least(f"$.region.{name}", getattr(self, name), 1)
 
     def size(self, trials: Sequence[Trial]) -> float:
         """Return the size of the trust region after `trials`."""

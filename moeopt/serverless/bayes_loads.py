@@ -18,6 +18,12 @@ from moeopt.popularity.prediction import CountTable, Rule
 from moeopt.popularity.predictors import favourites, unigram
 from moeopt.serverless.bayes_pairs import TableSpace
 
+#: Rules that count each token by expected experts, not by its favourites.
+_EXPECTED = frozenset({"bayes_expected", "token_expected"})
+
+#: Rules without weights of attention IDs.
+_UNWEIGHTED = frozenset({"token_map", "token_expected"})
+
 #: Columns of `moeopt.serverless.bayes_pairs.Pairs.rows`.
 _TOKEN, _ATTENTION, _EXPERT, _COUNT = 1, 2, 3, 4
 
@@ -93,7 +99,7 @@ class LayerLoads:
         counts = self._counts + self._by_expert(rows[:, _EXPERT], change)
         order = _most_popular_first(counts)
         places = self._places(rows[:, _TOKEN])
-        if self._batch.rule == "bayes_expected" or (order == self._order).all():
+        if self._batch.rule in _EXPECTED or (order == self._order).all():
             touched = np.unique(places[places >= 0])
         else:
             # Votes that are equal may have another winner now.
@@ -161,10 +167,10 @@ class LayerLoads:
         What tokens count that the past has not seen depends on all counts.
         """
         votes, weight = self._weighted[tokens], float(self._batch.weight.max())
-        if self._batch.rule == "token_map":
+        if self._batch.rule in _UNWEIGHTED:
             votes, weight = self._plain[tokens], 1.0
         lacking = votes.max(axis=1) - votes[np.arange(len(tokens)), experts]
-        if self._batch.rule == "bayes_expected":
+        if self._batch.rule in _EXPECTED:
             lacking = _OUTWEIGHING * votes.sum(axis=1)
         own = np.floor(lacking / weight) + 1.0 + self._known(rows)
         counts: IntArray = np.clip(own, 1, self._most).astype(np.int64)
@@ -183,11 +189,11 @@ class LayerLoads:
 
         Rows sum up to `top_k`, or to 0 for tokens without votes.
         """
-        votes = weighted if self._batch.rule != "token_map" else plain
+        votes = plain if self._batch.rule in _UNWEIGHTED else weighted
         votes = np.where(votes.sum(axis=1, keepdims=True) > 0, votes, plain)
         total = votes.sum(axis=1, keepdims=True)
         share = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
-        if self._batch.rule == "bayes_expected":
+        if self._batch.rule in _EXPECTED:
             return np.asarray(self._top_k * share)
         return favourites(share, order, self._top_k)
 

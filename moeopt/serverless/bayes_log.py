@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from moeopt.serverless.bayes_trials import Measured, Trial
 
 _KIND = "serverless-bayes"
 
+#: What of a header says which costs are in the log.
+_OBJECTIVE = ("objective", "label")
+
 
 class TrialLog:
     """A log that a run continues, or begins.
@@ -32,21 +35,36 @@ class TrialLog:
         The file.
     setting
         What the run depends on, as plain JSON types. A log of another setting is refused.
+    check
+        Raises `InstanceError` for a trial that the run could not have made.
 
     Raises
     ------
     InstanceError
-        If the file holds something else, or a run of another setting.
+        If the file holds something else, or a run of another setting, or cannot be a file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], setting: Mapping[str, Any]) -> None:
-        self._path = Path(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        setting: Mapping[str, Any],
+        check: Callable[[Trial], None],
+    ) -> None:
+        self._path, self._check = Path(path), check
         header = {"log": _KIND, "version": 1, **setting}
         self.trials: list[Trial] = []
-        if self._path.exists() and self._path.stat().st_size:
-            self._read(json.loads(json.dumps(header)))
-        else:
-            write_atomically(self._path, _line(header))
+        try:
+            if self._path.exists() and self._path.stat().st_size:
+                self._read(json.loads(json.dumps(header)))
+            else:
+                write_atomically(self._path, _line(header))
+        except OSError as error:
+            raise InstanceError(
+                "log",
+                str(self._path),
+                f"must be a file that can be written ({error.strerror})",
+                "make its folder first, or name another file",
+            ) from None
 
     def append(self, trial: Trial) -> None:
         """Add an evaluation; it is on the disk when this returns."""
@@ -65,7 +83,11 @@ class TrialLog:
         self._check_header(lines[0], header)
         for number, line in enumerate(lines[1:], start=2):
             try:
-                self.trials.append(_trial(json.loads(line)))
+                trial = _trial(json.loads(line))
+                self._check(trial)
+                self.trials.append(trial)
+            except InstanceError as error:
+                raise error.under(f"{self._path}, line {number}: $") from None
             except (ValueError, KeyError, TypeError, IndexError):
                 raise self._error(
                     number, "must be an evaluation as this library wrote it"
@@ -82,12 +104,13 @@ class TrialLog:
             found = None
         if not isinstance(found, dict) or found.get("log") != _KIND:
             raise self._error(1, "must be a log of this library's Bayesian optimisation")
-        for name in header.keys() | found.keys():
+        for name in {**header, **found}:
             if found.get(name) != header.get(name):
+                other = "objective" if name in _OBJECTIVE else "run"
                 raise InstanceError(
                     f"{self._path}, line 1: $.{name}",
                     found.get(name),
-                    f"must be {header.get(name)!r}: the log is of another run",
+                    f"must be {header.get(name)!r}: the log is of another {other}",
                     "give its settings again, or another file",
                 )
 

@@ -6,22 +6,25 @@ computes what happens, or the user's own, which makes it happen.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray, own_array, require_shape
 from moeopt.core.errors import InstanceError
 from moeopt.core.result import Status
 from moeopt.core.solve import solve
+from moeopt.popularity.checks import check_token_ids
 from moeopt.popularity.predictors import Predictor
+from moeopt.serverless.bayes_numbers import finite
 from moeopt.serverless.bayes_pairs import Pairs, TableSpace
 from moeopt.serverless.bayes_trials import Measured
 from moeopt.serverless.plan import ServerlessPlan, evaluate
 from moeopt.serverless.problem import ServerlessProblem
-from moeopt.serverless.realised import Met, meet
+from moeopt.serverless.realised import Met, checked_tables, meet
 
 #: Runs real batches, ``(batches, experts)`` for each layer, on a plan.
 Run = Callable[[ServerlessProblem, ServerlessPlan, Sequence[FloatArray]], Met]
@@ -47,7 +50,8 @@ class Deployed:
     method
         What plans the deployment: ``"ods"`` is the paper's.
     tolerance_tokens
-        ``alpha``: by how many tokens those of a replica may be others than predicted.
+        ``alpha``: by how many tokens those of a replica may be others than predicted. Where they
+        are nearer, nothing is fed back, as in the paper, even of calls that overran.
     late_usd_per_s
         Charge for each second that a batch takes longer than promised; the paper has none.
     run
@@ -63,6 +67,39 @@ class Deployed:
     late_usd_per_s: float = 0.0
     run: Run = meet
 
+    def __post_init__(self) -> None:
+        stated = tuple(self.problem.experts().tolist())
+        if stated != tuple(self.space.table.experts):
+            raise InstanceError(
+                "problem: $.layers",
+                f"<experts {stated}>",
+                f"must have the experts of the space's layers, {tuple(self.space.table.experts)}",
+                "make the table from the same model",
+            )
+        tables = tuple(own_array(t, "tokens") for t in checked_tables(self.problem, self.tokens))
+        if not len(tables[0]):
+            raise InstanceError("tokens", "<no batches>", "must hold one batch or more", "give one")
+        batches = tuple(own_array(ids, "token_ids", np.int64) for ids in self.token_ids)
+        require_shape(np.empty(len(batches)), "token_ids", (len(tables[0]),), "batches")
+        for batch, ids in enumerate(batches):
+            try:
+                check_token_ids(ids)
+            except InstanceError as error:
+                raise InstanceError(
+                    error.path.replace("$.token_ids", f"token_ids[{batch}]"),
+                    error.value,
+                    error.rule,
+                    error.remedy,
+                ) from None
+        settled = {
+            "tokens": tables,
+            "token_ids": batches,
+            "tolerance_tokens": finite("tolerance_tokens", self.tolerance_tokens, 0.0),
+            "late_usd_per_s": finite("late_usd_per_s", self.late_usd_per_s, 0.0),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
     def __call__(self, pairs: Pairs) -> Measured:
         """Return what a deployment made from the table with `pairs` costs."""
         prediction = self.space.prediction
@@ -74,16 +111,30 @@ class Deployed:
         if self.problem.slo_s is not None:
             late_s = np.maximum(0.0, met.latency_s - self.problem.slo_s)
         apart = self._apart(plan, predicted)
-        batches = apart | (met.over_memory | met.over_payload | met.over_time).any(axis=(1, 2))
+        batches = apart.any(axis=(1, 2))
         return Measured(
             cost_usd=float((met.cost_usd + self.late_usd_per_s * late_s).mean()),
-            over_memory=bool(met.over_memory.any()),
-            over_payload=bool(met.over_payload.any()),
+            over_memory=bool((met.over_memory & apart).any()),
+            over_payload=bool((met.over_payload & apart).any()),
             mispredicted=bool(batches.any()),
             token_ids=self._ids_of(np.flatnonzero(batches)),
             layer_usd=self._layer_usd(problem, plan, met, late_s),
             tokens=self._mean_tokens(),
         )
+
+    def fingerprint(self) -> str:
+        """Return what tells this objective from others; of `run` only the name counts."""
+        from moeopt.io import problem_sha256
+
+        digest = hashlib.sha256(problem_sha256(self.problem).encode())
+        digest.update(self.space.fingerprint().encode())
+        for array in (*self.tokens, *self.token_ids):
+            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        named = self.run if hasattr(self.run, "__qualname__") else type(self.run)
+        run = f"{named.__module__}.{named.__qualname__}"
+        rest = (self.method, self.tolerance_tokens, self.late_usd_per_s, run)
+        digest.update(repr(rest).encode())
+        return digest.hexdigest()
 
     def planned(self, predicted: Sequence[FloatArray]) -> tuple[ServerlessProblem, ServerlessPlan]:
         """Return the problem with predicted tokens, and its plan.
@@ -115,11 +166,16 @@ class Deployed:
         return problem, result.plan
 
     def _apart(self, plan: ServerlessPlan, predicted: Sequence[FloatArray]) -> BoolArray:
-        """Return which batches have a replica with other tokens than predicted, ``(batches,)``."""
-        apart = np.zeros(len(self.tokens[0]), dtype=np.bool_)
+        """Return which experts' replicas have other tokens than predicted.
+
+        The shape is ``(batches, layers, experts)``.
+        """
+        experts = max(len(expected) for expected in predicted)
+        apart = np.zeros((len(self.tokens[0]), len(predicted), experts), dtype=np.bool_)
         for layer, (real, expected) in enumerate(zip(self.tokens, predicted, strict=True)):
-            replicas = plan.replicas[layer, : len(expected)]
-            apart |= (np.abs(real - expected) / replicas > self.tolerance_tokens).any(axis=1)
+            own = slice(0, len(expected))
+            far = np.abs(real - expected) / plan.replicas[layer, own] > self.tolerance_tokens
+            apart[:, layer, own] = far
         return apart
 
     def _ids_of(self, batches: IntArray) -> IntArray:

@@ -8,6 +8,7 @@ positions summed up, because the predictor gives them no weight.
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Document
 from moeopt.popularity.checks import MOST_IDS
 from moeopt.popularity.prediction import CountTable, Prediction
+from moeopt.serverless.bayes_numbers import at_least
 
 _FIELDS = ("layer", "token", "attention", "expert", "count")
 
@@ -137,7 +139,7 @@ class TableSpace:
         """
         if not len(pairs):
             return self.table
-        self._check(pairs)
+        self.check(pairs)
         mine = self._keys(pairs)
         # The last of equal keys: np.unique keeps the first.
         new, last = np.unique(mine[::-1], return_index=True)
@@ -156,6 +158,39 @@ class TableSpace:
             experts=self.table.experts,
             top_k=self.table.top_k,
         )
+
+    def check(self, pairs: Pairs) -> None:
+        """Raise `InstanceError` if a key names a layer, an expert or an ID that cannot be."""
+        if not len(pairs):
+            return
+        ends = {"layer": self.num_layers, "token": MOST_IDS, "attention": MOST_IDS}
+        for name, end in ends.items():
+            largest = int(getattr(pairs, name).max())
+            if largest >= end:
+                raise InstanceError(f"$.{name}", largest, f"must be < {end}", "correct it")
+        beyond = pairs.expert >= np.array(self.table.experts)[pairs.layer]
+        if beyond.any():
+            at = int(np.argmax(beyond))
+            raise InstanceError(
+                f"$.expert[{at}]",
+                int(pairs.expert[at]),
+                f"must be an expert of layer {pairs.layer[at]}",
+                "correct it",
+            )
+
+    def fingerprint(self) -> str:
+        """Return what tells one space, and its prediction, from another."""
+        table, prediction = self.table, self.prediction
+        digest = hashlib.sha256()
+        arrays = (
+            table.layer, table.token, table.attention, table.expert, table.count,
+            prediction.token_ids, self.token_ids, self.attention_ids,
+        )  # fmt: skip
+        for array in arrays:
+            digest.update(np.int64(array.size).tobytes() + np.ascontiguousarray(array).tobytes())
+        rest = (table.experts, table.top_k, prediction.rule, self.most_count)
+        digest.update(repr(rest).encode())
+        return digest.hexdigest()
 
     def _keys(self, rows: Pairs | CountTable) -> IntArray:
         """Return each row's key as one number, in the table's order."""
@@ -176,21 +211,6 @@ class TableSpace:
         # Batches may bring IDs that the space does not name: the limited range has them.
         return (self.num_layers, MOST_IDS, MOST_IDS, max(self.table.experts))
 
-    def _check(self, pairs: Pairs) -> None:
-        if pairs.layer.max() >= self.num_layers:
-            raise InstanceError(
-                "$.layer", int(pairs.layer.max()), f"must be < {self.num_layers}", "correct it"
-            )
-        beyond = pairs.expert >= np.array(self.table.experts)[pairs.layer]
-        if beyond.any():
-            at = int(np.argmax(beyond))
-            raise InstanceError(
-                f"$.expert[{at}]",
-                int(pairs.expert[at]),
-                f"must be an expert of layer {pairs.layer[at]}",
-                "correct it",
-            )
-
 
 def table_space(prediction: Prediction, most_count: int | None = None) -> TableSpace:
     """Return the pairs that may change a prediction.
@@ -209,8 +229,8 @@ def table_space(prediction: Prediction, most_count: int | None = None) -> TableS
     Raises
     ------
     InstanceError
-        If the table has no row with a positive integer, or the rule is ``"bayes_mended"``, whose
-        weights every pair would change for all tokens.
+        If the table has no row with a positive integer, no token is to come, `most_count` is below
+        1, or the rule is ``"bayes_mended"``, whose weights every pair would change for all tokens.
     """
     table = prediction.table
     if prediction.rule == "bayes_mended":
@@ -227,9 +247,14 @@ def table_space(prediction: Prediction, most_count: int | None = None) -> TableS
             "must have rows with whole counts from 1 on",
             "build it from a trace with tokens",
         )
+    if not prediction.token_ids.size:
+        raise InstanceError(
+            "$.token_ids", "<no tokens>", "must be the tokens to come", "give some batch"
+        )
     token_ids = np.union1d(table.token, prediction.token_ids)
     if most_count is None:
         most_count = max(1, int(np.ceil(_most_of_a_token(table))))
+    most_count = at_least("most_count", most_count, 1)
     return TableSpace(
         prediction=prediction,
         token_ids=token_ids,

@@ -13,6 +13,7 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
+from moeopt.serverless.bayes_numbers import settle
 from moeopt.serverless.bayes_pairs import Pairs, TableSpace, pairs_of
 from moeopt.serverless.bayes_trials import Measured, Propose, Trial, best_of
 
@@ -43,6 +44,7 @@ class Epsilons:
     limited: float = 0.5
 
     def __post_init__(self) -> None:
+        settle(self, "$.epsilons")
         for name in ("start", "limited"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InstanceError(
@@ -61,11 +63,12 @@ class Epsilons:
 
         E6: as printed, the factor of the feedback sits inside the loops over batches, layers and
         experts, where it would be applied many times and exceed 1. It is applied once for each
-        evaluation, the largest that occurred, and the share is clamped to 1. E7: with it the
-        limited pairs' share tends to ``epsilon_0 rho' / rho``, not to 0 as Theorem 2 has it.
+        evaluation, the largest that occurred: since ``rho' < rho``, no share exceeds
+        ``epsilon_0``. E7: with it the limited pairs' share tends to ``epsilon_0 rho' / rho``, not
+        to 0 as Theorem 2 has it.
         """
         share = self.start / (1.0 + self.decay * evaluations)
-        return min(1.0, share * (1.0 + self._slowing(last) * evaluations)), share
+        return share * (1.0 + self._slowing(last) * evaluations), share
 
     def _slowing(self, last: Measured) -> float:
         if last.over_memory:

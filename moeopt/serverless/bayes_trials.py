@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, require_finite_nonnegative
+from moeopt.core.errors import InstanceError
 from moeopt.core.wing import Document
+from moeopt.popularity.checks import check_token_ids
 from moeopt.serverless.bayes_pairs import Pairs
+
+#: Beyond it, in size, sums of squares would overflow.
+_MOST = 1e100
 
 
 def _no_ids() -> IntArray:
@@ -26,11 +31,11 @@ class Measured(Document, frozen=True, kw_only=True, omit_defaults=True):
         Mean over the batches that it served. What is minimised: it may hold charges of the
         user's own, for lateness say.
     over_memory, over_payload
-        Whether some call had more tokens than its memory, or its payload, has room for: the
-        paper's feedback (i) and (ii).
+        Whether some call of a mispredicted expert had more tokens than its memory, or its
+        payload, has room for: the paper's feedback (i) and (ii).
     mispredicted
-        Whether the tokens of some expert were others than predicted, though nothing overran: its
-        feedback (iii).
+        Whether some expert was mispredicted: its replicas had ``alpha`` tokens more or fewer than
+        predicted. Without (i) and (ii), feedback (iii).
     token_ids
         IDs of the tokens of mispredicted batches, each once: what the limited range gets.
     layer_usd
@@ -48,6 +53,18 @@ class Measured(Document, frozen=True, kw_only=True, omit_defaults=True):
     token_ids: IntArray = msgspec.field(default_factory=_no_ids)
     layer_usd: FloatArray | None = None
     tokens: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cost_usd", "layer_usd", "tokens"):
+            value = getattr(self, name)
+            if value is not None and not (np.abs(value) <= _MOST).all():
+                worst = np.ravel(value)[np.argmin(np.abs(np.ravel(value)) <= _MOST)].item()
+                raise InstanceError(
+                    f"$.{name}", worst, f"must be finite, at most {_MOST:g} in size", "correct it"
+                )
+        if self.tokens is not None:
+            require_finite_nonnegative(self.tokens, "$.tokens")
+        check_token_ids(self.token_ids)
 
 
 @dataclass(frozen=True)

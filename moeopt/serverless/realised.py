@@ -17,6 +17,7 @@ from moeopt.core.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
+    numbers_of,
     require_finite_nonnegative,
     require_shape,
 )
@@ -91,7 +92,7 @@ def meet(problem: ServerlessProblem, plan: ServerlessPlan, tokens: Sequence[Floa
     InstanceError
         If there is not one table for each layer, or it has another shape.
     """
-    tables = _checked(problem, tokens)
+    tables = checked_tables(problem, tokens)
     layers = [_met_layer(problem, plan, e, table) for e, table in enumerate(tables)]
     rate = problem.waiting_usd_per_s()
     layer_s = np.stack([layer.seconds for layer in layers], axis=1)
@@ -108,6 +109,27 @@ def meet(problem: ServerlessProblem, plan: ServerlessPlan, tokens: Sequence[Floa
         over_time=_table([layer.over_time for layer in layers]) > 0,
         calls=_table([layer.calls for layer in layers]),
     )
+
+
+def checked_tables(problem: ServerlessProblem, tokens: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return real tokens as tables, for each layer ``(batches, experts)``.
+
+    Raises
+    ------
+    InstanceError
+        If there is not one table for each layer, it has another shape, or a number is none.
+    """
+    experts = problem.experts()
+    require_shape(np.empty(len(tokens)), "tokens", (len(experts),), "layers")
+    tables = [
+        np.atleast_2d(numbers_of(table, f"tokens[{e}]").astype(np.float64))
+        for e, table in enumerate(tokens)
+    ]
+    for e, table in enumerate(tables):
+        shape = (len(tables[0]), int(experts[e]))
+        require_shape(table, f"tokens[{e}]", shape, "batches, experts")
+        require_finite_nonnegative(table, f"tokens[{e}]")
+    return tables
 
 
 @dataclass(frozen=True)
@@ -276,14 +298,3 @@ def _table(layers: Sequence[npt.NDArray[Any]]) -> FloatArray:
     for e, layer in enumerate(layers):
         table[:, e, : layer.shape[1]] = layer
     return table
-
-
-def _checked(problem: ServerlessProblem, tokens: Sequence[FloatArray]) -> list[FloatArray]:
-    experts = problem.experts()
-    require_shape(np.empty(len(tokens)), "tokens", (len(experts),), "layers")
-    tables = [np.atleast_2d(np.asarray(table, dtype=np.float64)) for table in tokens]
-    for e, table in enumerate(tables):
-        shape = (len(tables[0]), int(experts[e]))
-        require_shape(table, f"tokens[{e}]", shape, "batches, experts")
-        require_finite_nonnegative(table, f"tokens[{e}]")
-    return tables

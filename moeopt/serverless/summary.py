@@ -216,6 +216,9 @@ def _solve(
         (f"cheaper than {name}", f"{100 * share:.1f} %")
         for name, share in savings(problem, plan).items()
     ]
+    book = problem.book()
+    dated = f", {book.date}" if book.date else ""
+    facts.append(("prices", f"{book.name}{dated}, {problem.architecture}"))
     if result is not None:
         facts += _how(result)
     title = problem.name or "the plan"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +17,21 @@ import numpy.typing as npt
 
 from moeopt.core.errors import InstanceError
 from moeopt.core.files import write_atomically
+
+#: What NumPy and zipfile raise for archives that are none.
+_MALFORMED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+)
 
 #: Most bytes of an archive's arrays together, unpacked.
 MAX_BYTES = 8 * 2**30
@@ -42,20 +60,22 @@ def read_arrays(
     """
     name = os.fspath(path)
     try:
-        _require_small(name)
-        with np.load(name, allow_pickle=False) as archive:
-            missing = [key for key in required if key not in archive.files]
+        with zipfile.ZipFile(name) as archive:
+            _require_small(archive, name)
+            held = [member.removesuffix(".npy") for member in archive.namelist()]
+            missing = [key for key in required if key not in held]
             if missing:
                 raise InstanceError(
                     name,
-                    f"<arrays {', '.join(archive.files) or 'none'}>",
+                    f"<arrays {', '.join(held) or 'none'}>",
                     f"must hold the array {missing[0]}",
                     f"it needs {', '.join(required)}",
                 )
-            return {key: archive[key] for key in (*required, *optional) if key in archive.files}
+            wanted = (*required, *optional)
+            return {key: _array(archive, f"{key}.npy") for key in wanted if key in held}
     except InstanceError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, RuntimeError) as error:
+    except _MALFORMED as error:
         said = " ".join(str(error).split())[:80] or type(error).__name__
         raise InstanceError(
             name, f"<{said}>", "must be a whole .npz archive of numbers", "write it again"
@@ -88,9 +108,27 @@ def smallest(array: Array) -> Array:
     return array.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
-def _require_small(name: str) -> None:
-    with zipfile.ZipFile(name) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+def _array(archive: zipfile.ZipFile, name: str) -> Array:
+    """Return one array; raise ValueError if its header promises more than there is."""
+    info = archive.getinfo(name)
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        if dtype.kind not in "iuf":
+            raise ValueError(f"{name} has type {dtype}, not integers or floats")
+        # Before NumPy allocates what the header says.
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > info.file_size:
+            raise ValueError(f"{name} is shorter than its shape")
+    with archive.open(info) as member:
+        whole: Array = np.lib.format.read_array(member, allow_pickle=False)
+        return whole
+
+
+def _require_small(archive: zipfile.ZipFile, name: str) -> None:
+    size = sum(member.file_size for member in archive.infolist())
     if size > MAX_BYTES:
         raise InstanceError(
             name,

@@ -10,6 +10,9 @@ from moeopt.core.arguments import whole
 from moeopt.core.errors import InstanceError
 from moeopt.traces.trace import RoutingTrace
 
+#: IDs of tables of counts are below this; `moeopt.popularity.checks.MOST_IDS` is the same.
+_MOST_IDS = 2**21
+
 
 def with_stand_in_ids(trace: RoutingTrace, experts: int = 1) -> RoutingTrace:
     """Return a trace whose tokens are told apart by their experts in the first MoE layer.
@@ -29,7 +32,8 @@ def with_stand_in_ids(trace: RoutingTrace, experts: int = 1) -> RoutingTrace:
     Raises
     ------
     InstanceError
-        If there is only one layer, or tokens do not have so many experts.
+        If there is only one layer, tokens do not have so many experts, or the IDs would be too
+        large for a table of counts.
     """
     if trace.num_layers < 2:
         raise InstanceError(
@@ -38,6 +42,13 @@ def with_stand_in_ids(trace: RoutingTrace, experts: int = 1) -> RoutingTrace:
     if not 1 <= whole("experts", experts) <= trace.top_k:
         raise InstanceError(
             "experts", experts, f"must be 1 to {trace.top_k}", "a token has no more experts"
+        )
+    if trace.num_experts**experts > _MOST_IDS:
+        raise InstanceError(
+            "experts",
+            experts,
+            f"must give IDs below {_MOST_IDS}, not {trace.num_experts} ** {experts}",
+            "take fewer of a token's experts",
         )
     first = np.sort(trace.expert_ids[:, 0, :experts].astype(np.int64), axis=1)
     token_ids = first @ trace.num_experts ** np.arange(experts)

@@ -10,13 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from moeopt.core.arguments import whole
-from moeopt.core.arrays import FloatArray, IntArray, numbers_of, require_shape
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    numbers_of,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 from moeopt.describe.loads import total_counts
 
 #: Arrays keep the small types in which traces are stored.
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
+
+#: Most experts of a layer: counts have one entry for each.
+MOST_EXPERTS = 10**6
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +35,10 @@ class RoutingTrace:
     Attributes
     ----------
     expert_ids
-        Experts of each token in each MoE layer, no expert twice, ``(tokens, layers, top_k)``.
+        Experts of each token in each MoE layer, no expert twice, ``(tokens, layers, top_k)``;
+        below `MOST_EXPERTS`.
     gate_weights
-        Their gate weights, of the same shape.
+        Their gate weights, of the same shape, finite and >= 0.
     sequence_lengths
         Tokens of each sequence, in order, ``(sequences,)``.
     token_ids
@@ -148,6 +158,11 @@ def _check_experts(expert_ids: Integers, experts: int | None) -> None:
             "add the missing axis",
         )
     _check_ids(expert_ids, "expert_ids")
+    most = max(int(expert_ids.max(initial=0)) + 1, experts or 0)
+    if most > MOST_EXPERTS:
+        raise InstanceError(
+            "expert_ids", f"<{most} experts>", f"must be below {MOST_EXPERTS}", "number them from 0"
+        )
     if experts is not None and (experts < 1 or (expert_ids.size and expert_ids.max() >= experts)):
         raise InstanceError(
             "experts",
@@ -172,6 +187,7 @@ def _check_beside(trace: RoutingTrace) -> None:
     if trace.gate_weights is not None:
         shape = trace.expert_ids.shape
         require_shape(trace.gate_weights, "gate_weights", shape, "tokens, layers, top_k")
+        require_finite_nonnegative(trace.gate_weights, "gate_weights")
     if trace.token_ids is not None:
         require_shape(trace.token_ids, "token_ids", (tokens,), "tokens")
         _check_ids(trace.token_ids, "token_ids")

@@ -14,6 +14,7 @@ from moeopt.popularity import (
     count_table,
     log_loss,
     mean_difference,
+    table_from_rows,
     token_routing,
 )
 from moeopt.popularity.accuracy import cross_entropy
@@ -109,3 +110,29 @@ def test_nothing_beats_the_truth(routing: TokenRouting) -> None:
     for rule in ("marginal", "token_map", "bayes"):
         assert log_loss(predictor, future, rule) > true  # type: ignore[arg-type]
     assert log_loss(predictor, future, "token_map") < log_loss(predictor, future, "marginal")
+
+
+def test_a_trace_of_another_model_or_of_nothing_is_refused() -> None:
+    predictor, trace = Predictor(count_table(draw_trace())), draw_trace()
+    for other in (draw_trace(experts=9), draw_trace(tokens=0)):
+        with pytest.raises(InstanceError, match="same model"):
+            log_loss(predictor, other)
+    uneven = table_from_rows([], [], [], [], [], experts=(4, 3), top_k=2)  # type: ignore[arg-type]
+    with pytest.raises(InstanceError, match=r"\(4, 3\)"):
+        log_loss(Predictor(uneven), trace)
+    large = RoutingTrace(trace.expert_ids, token_ids=np.full(60, 2**21), experts=4)
+    with pytest.raises(InstanceError, match="token_ids"):
+        log_loss(predictor, large)
+    for smoothing in (np.inf, np.nan, -1.0, "1"):
+        with pytest.raises(InstanceError, match="smoothing"):
+            log_loss(predictor, trace, smoothing=smoothing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "predicted", [[np.ones(2)], [np.ones(2), np.ones(2)], [np.ones(2), np.ones((3, 1))]]
+)
+def test_tokens_of_other_shapes_have_no_difference(predicted: list[np.ndarray]) -> None:
+    with pytest.raises(InstanceError, match="shapes"):
+        mean_difference([np.ones(2), np.ones(3)], predicted)
+    with pytest.raises(InstanceError, match="shapes"):
+        mean_difference([], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,11 +15,14 @@ from moeopt.popularity import (
     Predictor,
     attention_ratio,
     count_table,
+    log_loss,
     moving_average,
     unigram,
 )
+from moeopt.popularity.prediction import Rule
+from moeopt.traces import RoutingTrace
 
-RULES = ("marginal", "token_map", "bayes", "bayes_expected", "bayes_mended")
+RULES = get_args(Rule)
 
 A, X, Y = 0, 1, 2
 
@@ -94,7 +98,7 @@ def test_the_token_map_is_the_favourites_of_a_loop() -> None:
 def test_expected_counts_are_the_sums_of_a_loop() -> None:
     past, batch = draw_trace(2), np.array([0, 3, 3, 4])
     times, common = counted(past), unigram(batch)
-    for layer, found in enumerate(Predictor(count_table(past)).tokens(batch)):
+    for layer, found in enumerate(Predictor(count_table(past)).tokens(batch, "bayes_expected")):
         expected = np.zeros(4)
         for token in batch:
             votes = np.zeros(4)
@@ -200,3 +204,118 @@ def test_a_batch_is_a_list_of_ids() -> None:
         predictor.tokens(np.array([0, -1]))
     with pytest.raises(InstanceError, match="shape"):
         predictor.tokens(np.array([[0]]))
+    for batch in ([0.5, 1.0], np.array([0.0, 1.0]), ["0"], np.array([2**21])):
+        with pytest.raises(InstanceError, match="token_ids"):
+            predictor.tokens(batch)  # type: ignore[arg-type]
+        with pytest.raises(InstanceError, match="token_ids"):
+            unigram(batch)  # type: ignore[arg-type]
+    (tokens,) = predictor.tokens([])  # type: ignore[arg-type]
+    assert not tokens.any()
+
+
+def two_layers() -> RoutingTrace:
+    """Return a trace whose layers pay attention to opposite IDs: mostly 0, then mostly 1."""
+    rng, n = np.random.default_rng(6), 3_000
+    attention = np.stack([rng.random(n) > 0.9, rng.random(n) > 0.1], axis=1).astype(np.int64)
+    expert = (attention + (rng.random((n, 2)) > 0.8)) % 2
+    return RoutingTrace(
+        expert[:, :, None],
+        token_ids=rng.integers(2, size=n),
+        attention_ids=attention,
+        experts=2,
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_layer_is_predicted_alike_alone_and_in_a_model(rule: Any) -> None:
+    past, batch = two_layers(), np.array([0, 0, 0, 1])
+    both = Predictor(count_table(past)).tokens(batch, rule)
+    losses = []
+    for layer, tokens in enumerate(both):
+        assert past.attention_ids is not None
+        alone = RoutingTrace(
+            past.expert_ids[:, layer : layer + 1],
+            token_ids=past.token_ids,
+            attention_ids=past.attention_ids[:, layer],
+            experts=2,
+        )
+        predictor = Predictor(count_table(alone))
+        np.testing.assert_allclose(predictor.tokens(batch, rule)[0], tokens)
+        losses.append(log_loss(predictor, alone, rule))
+    assert log_loss(Predictor(count_table(past)), past, rule) == pytest.approx(np.mean(losses))
+
+
+def test_the_ratio_is_of_each_layer() -> None:
+    table, batch = count_table(two_layers()), np.array([0, 1, 1, 1])
+    ratio = attention_ratio(table, batch)
+    assert ratio.shape == (2, 2)
+    for layer in range(2):
+        rows = table.rows_of(layer)
+        past = np.bincount(table.attention[rows], table.count[rows])
+        np.testing.assert_allclose(ratio[layer], np.array([0.25, 0.75]) * past.sum() / past)
+    assert attention_ratio(one_layer({}, 2), batch).shape == (1, 0)
+
+
+def test_a_weight_may_differ_between_layers() -> None:
+    predictor, ids = Predictor(count_table(two_layers())), np.arange(2)
+    weight = np.array([[1.0, 3.0], [2.0, 0.0]])
+    for layer in range(2):
+        one, each = predictor.posterior(ids, weight[layer]), predictor.posterior(ids, weight)
+        np.testing.assert_allclose(each[layer].share, one[layer].share)
+        found = predictor.evidence(ids, weight)[layer]
+        np.testing.assert_allclose(found, predictor.evidence(ids, weight[layer])[layer])
+    # Only proportions matter, however large.
+    np.testing.assert_allclose(
+        predictor.evidence(ids, weight * 1e300), predictor.evidence(ids, weight)
+    )
+
+
+@pytest.mark.parametrize(
+    "weight", [np.array([-1.0, 1]), np.array([np.nan]), np.array([np.inf]), np.ones((3, 2)), 1.0]
+)
+def test_a_weight_that_is_none_is_refused(weight: Any) -> None:
+    predictor = Predictor(count_table(two_layers()))
+    with pytest.raises(InstanceError, match="weight"):
+        predictor.tokens(np.array([0]), "bayes", weight)
+    with pytest.raises(InstanceError, match="weight"):
+        log_loss(predictor, two_layers(), "bayes", weight=weight)
+
+
+def test_an_unknown_rule_is_refused_by_the_names_of_the_others() -> None:
+    predictor: Any = Predictor(EXAMPLE)
+    for ask in (
+        lambda: predictor.tokens(np.array([0]), "oracle"),
+        lambda: log_loss(predictor, two_layers(), "oracle"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InstanceError, match="token_expected.*bayes_mended"):
+            ask()
+
+
+def test_the_mended_posterior_is_the_default() -> None:
+    past, batch = two_layers(), np.array([0, 0, 1])
+    predictor = Predictor(count_table(past))
+    mended = predictor.tokens(batch, "bayes_mended")
+    np.testing.assert_array_equal(predictor.tokens(batch), mended)
+    assert log_loss(predictor, past) == log_loss(predictor, past, "bayes_mended")
+    assert Prediction(table=predictor.table, token_ids=batch).rule == "bayes_mended"
+
+
+def test_token_expected_adds_up_the_shares_of_the_counts() -> None:
+    past, batch = draw_trace(2), np.array([0, 3, 3, 4])
+    times = counted(past)
+    found = Predictor(count_table(past)).tokens(batch, "token_expected")
+    for layer, tokens in enumerate(found):
+        expected = np.zeros(4)
+        for token in batch:
+            votes = np.array([sum(times[layer, token, f3, i] for f3 in range(5)) for i in range(4)])
+            expected += 2 * votes / votes.sum()
+        np.testing.assert_allclose(tokens, expected)
+
+
+@pytest.mark.parametrize(
+    ("counts", "decay"),
+    [([[1.0, np.nan]], 0.5), ([[-1.0]], 0.5), ([[1.0]], np.nan), ([[1.0]], "1"), (3.0, 0.5)],
+)
+def test_a_moving_average_of_what_is_no_number_is_refused(counts: Any, decay: Any) -> None:
+    with pytest.raises(InstanceError, match="counts|decay"):
+        moving_average(counts, decay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,3 +72,40 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         token_routing(2, top_k=2)
     with pytest.raises(InstanceError, match="unigram or even"):
         token_routing(4, layers=1).draw(5, 0, attention="odd")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"topics": 0},
+        {"layers": 0},
+        {"vocabulary": 0},
+        {"seed": -1},
+        {"zipf": np.inf},
+        {"zipf": np.nan},
+        {"skew": np.inf},
+        {"token_effect": np.nan},
+        {"attention_effect": -np.inf},
+    ],
+)
+def test_a_router_of_impossible_numbers_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(InstanceError, match=next(iter(changed))):
+        token_routing(4, **changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tokens": -1},
+        {"seed": -1},
+        {"topics": np.ones(3)},
+        {"topics": np.array([1.0, -1.0])},
+        {"topics": np.array([1.0, np.inf])},
+        {"topics": np.zeros(2)},
+    ],
+)
+def test_an_impossible_text_is_refused(changed: dict[str, Any]) -> None:
+    routing = token_routing(4, layers=1, vocabulary=9, topics=2)
+    with pytest.raises(InstanceError, match=next(iter(changed))):
+        routing.draw(**{"tokens": 5, "seed": 0, **changed})
+    assert routing.draw(0, 0).num_tokens == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ def test_an_archive_of_wrong_rows_names_them(tmp_path: Path) -> None:
     with pytest.raises(InstanceError, match=r"table\.npz: .*expert\[1\]"):
         read_table(path)
     np.savez(path, **{**arrays, "rows": np.array([3])})
-    with pytest.raises(InstanceError, match="shape"):
+    with pytest.raises(InstanceError, match=r"table\.npz: .*rows.*add up"):
         read_table(path)
 
 
@@ -188,3 +190,91 @@ def test_rows_out_of_range_are_refused() -> None:
         table_from_rows(one, one, one, np.array([2]), np.ones(1), experts=(2, 3))
     with pytest.raises(InstanceError, match=r"layer\[0\]"):
         table_from_rows(np.array([2]), one, one, one, np.ones(1), experts=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"count": np.array([-1.0, 3.0])}, r"count\[0\]"),
+        ({"count": np.array([np.nan, 3.0])}, r"count\[0\]"),
+        ({"token": [1]}, "token: must have shape"),
+        ({"expert": [[0, 0]]}, "expert: must have shape"),
+        ({"attention": [0.5, 0.5]}, "attention: must be whole"),
+        ({"token": ["1", "1"]}, "token"),
+        ({"experts": ()}, "experts: must name"),
+        ({"experts": (0,)}, r"experts\[0\]"),
+        ({"experts": (2.5,)}, "experts: must be whole"),
+        ({"experts": (10**7,)}, r"experts\[0\]"),
+    ],
+)
+def test_malformed_rows_are_a_sentence(changed: dict[str, Any], said: str) -> None:
+    """Rows of the same key, whose sum would hide a negative count."""
+    good: dict[str, Any] = {
+        "layer": [0, 0],
+        "token": [1, 1],
+        "attention": [0, 0],
+        "expert": np.zeros(2, dtype=np.uint8),
+        "count": [1, 2],
+        "experts": [2],
+    }
+    assert rows(table_from_rows(**good)) == {(0, 1, 0, 0): 3.0}
+    with pytest.raises(InstanceError, match=said):
+        table_from_rows(**{**good, **changed})
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"rows": np.array([-2])},
+    {"rows": np.array([[2]])},
+    {"rows": np.array([2.0])},
+    {"rows": np.array(["2"])},
+    {"rows": np.array([2**64 - 1], dtype=np.uint64)},
+    {"rows": np.array([10**15])},
+    {"experts": np.array(2)},
+    {"experts": np.array([2.0])},
+    {"experts": np.array([-1])},
+    {"experts": np.zeros(0, dtype=int)},
+    {"top_k": np.array([1, 1])},
+    {"top_k": np.zeros(0, dtype=int)},
+    {"top_k": np.array(1.0)},
+    {"top_k": np.array(0)},
+    {"count": np.array([2**63, 1], dtype=np.uint64)},
+    {"token": np.array(3)},
+    {"token": np.array([1j, 2])},
+]
+
+
+@pytest.mark.parametrize("changed", HOSTILE, ids=str)
+def test_a_hostile_archive_is_one_sentence(tmp_path: Path, changed: dict[str, Any]) -> None:
+    path = tmp_path / "table.npz"
+    write_table(path, one_layer({(0, 0, 0): 1, (1, 0, 1): 1}, 2))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **{**arrays, **changed})
+    with pytest.raises(InstanceError, match=r"table\.npz"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("shape", ["(10**12,)", "(10**30,)", "(-1,)", "(0, 10**30)", "(", "None"])
+@pytest.mark.parametrize("version", [1, 2, 7])
+def test_a_header_that_promises_more_is_refused(tmp_path: Path, shape: str, version: int) -> None:
+    path = tmp_path / "table.npz"
+    shown = shape.replace("10**12", str(10**12)).replace("10**30", str(10**30))
+    header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shown}, }}\n".encode()
+    size = struct.pack("<H" if version == 1 else "<I", len(header))
+    write_table(path, one_layer({}, 2))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    del arrays["token"]
+    np.savez(path, **arrays)
+    with zipfile.ZipFile(path, "a") as archive:
+        member = b"\x93NUMPY" + bytes([version, 0]) + size + header + bytes(16)
+        archive.writestr("token.npy", member)
+    with pytest.raises(InstanceError, match="whole"):
+        read_table(path)
+
+
+def test_counts_beyond_whole_floats_are_written_and_read(tmp_path: Path) -> None:
+    for count in (2.0**53, 2.0**63, 1e300):
+        table = one_layer({(0, 0, 0): count}, 2)
+        write_table(tmp_path / "table.npz", table)
+        assert read_table(tmp_path / "table.npz") == table

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from moeopt.core.errors import InstanceError
-from moeopt.traces import RoutingTrace, read_trace, with_stand_in_ids, write_trace
+from moeopt.popularity import count_table
+from moeopt.popularity.checks import MOST_IDS
+from moeopt.traces import RoutingTrace, read_trace, stand_ins, with_stand_in_ids, write_trace
 from moeopt.traces.archive import smallest
 
 EXPERTS = np.array([[[0, 1], [2, 0]], [[1, 0], [2, 1]], [[3, 1], [0, 1]], [[2, 3], [1, 3]]])
@@ -84,6 +86,10 @@ def test_nobody_writes_into_a_trace() -> None:
         ({"expert_ids": EXPERTS * 0}, r"expert_ids\[0\]\[0\]: must not name an expert twice"),
         ({"experts": 3}, "more than the largest"),
         ({"experts": 2.5}, "whole number"),
+        ({"expert_ids": EXPERTS * 10**7}, "must be below 1000000"),
+        ({"experts": 10**9}, "must be below 1000000"),
+        ({"gate_weights": np.full((4, 2, 2), np.nan)}, r"gate_weights\[0\]\[0\]\[0\]"),
+        ({"gate_weights": np.full((4, 2, 2), -1.0)}, r"gate_weights\[0\]\[0\]\[0\]"),
         ({"gate_weights": np.ones((4, 2))}, "gate_weights: must have shape"),
         ({"token_ids": np.arange(3)}, "token_ids: must have shape"),
         ({"token_ids": np.arange(4) - 1}, "token_ids: must be whole numbers"),
@@ -152,3 +158,11 @@ def test_stand_ins_need_layers_and_experts() -> None:
         with_stand_in_ids(RoutingTrace(EXPERTS[:, :1]))
     with pytest.raises(InstanceError, match="1 to 2"):
         with_stand_in_ids(whole(), 3)
+
+
+def test_stand_ins_are_ids_that_a_table_takes() -> None:
+    trace = RoutingTrace(np.array([[[0, 7, 159], [1, 2, 3]]]), experts=160)
+    assert count_table(with_stand_in_ids(trace, 2)).layer.size == 3
+    with pytest.raises(InstanceError, match="fewer of a token's experts"):
+        with_stand_in_ids(trace, 3)
+    assert stand_ins._MOST_IDS == MOST_IDS

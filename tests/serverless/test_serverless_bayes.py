@@ -14,7 +14,7 @@ import pytest
 from serverless_bayes_study import LAYERS, Distance, distance, predicted, rows, space
 
 from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.serverless.bayes import Search, Stop, Tuned, fingerprint, optimise
+from moeopt.serverless.bayes import Search, Stop, Tuned, optimise
 from moeopt.serverless.bayes_gp import Region
 from moeopt.serverless.bayes_pairs import Pairs
 from moeopt.serverless.bayes_search import Epsilons
@@ -127,7 +127,51 @@ def test_a_log_of_another_table_is_refused(tmp_path: Path) -> None:
     run(distance(), log=log)
     with pytest.raises(InstanceError, match=r"\$\.space: must be"):
         run(distance(space("token_map")), log=log)
-    assert fingerprint(space()) == fingerprint(space()) != fingerprint(space(top_k=2))
+    assert space().fingerprint() == space().fingerprint() != space(top_k=2).fingerprint()
+
+
+def test_a_log_of_another_objective_is_refused(tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    run(distance(), log=log, label="Monday")
+    with pytest.raises(InstanceError, match=r"\$\.label: must be 'Tuesday': .* another objective"):
+        run(distance(), log=log, label="Tuesday")
+
+    class Named(Distance):
+        def fingerprint(self) -> str:
+            return "abc"
+
+    objective = Named(distance().space, distance().real)
+    with pytest.raises(InstanceError, match=r"\$\.objective: must be 'abc': .* another objective"):
+        run(objective, log=log, label="Monday")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("tokens", [[1.0, 2.0]], r"\$\.tokens: must have shape \(2, 4\)"),
+        ("tokens", [[-1.0] * 4] * 2, "evaluation as this library wrote it"),
+        ("layer_usd", [0.0, 0.0], r"\$\.layer_usd: must sum up"),
+        ("pairs", [[0, 0, 0, 9, 1]] * 20, r"\$\.expert\[0\]: must be an expert of layer 0"),
+        ("pairs", [[0, 2**21, 0, 0, 1]] * 20, r"\$\.token: must be < 2097152"),
+        ("pairs", [[0, 0, 0, 0, 1]], r"\$\.pairs: must be 20"),
+    ],
+)
+def test_what_a_log_holds_is_checked_as_if_it_were_fresh(
+    field: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "run.jsonl"
+    run(distance(), log=log, evaluations=2)
+    lines = log.read_text().splitlines()
+    lines[2] = json.dumps({**json.loads(lines[2]), field: value})
+    log.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InstanceError, match=f"line 3: .*{message}"):
+        run(distance(), log=log)
+
+
+@pytest.mark.parametrize("where", ["missing/run.jsonl", "."])
+def test_a_log_that_cannot_be_a_file_is_refused(where: str, tmp_path: Path) -> None:
+    with pytest.raises(InstanceError, match="log: must be a file that can be written"):
+        run(distance(), log=tmp_path / where)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +192,17 @@ def test_a_broken_line_is_named(line: str, tmp_path: Path) -> None:
     log.write_text(log.read_text() + line + "\n")
     with pytest.raises(InstanceError, match="line 4: must be an evaluation"):
         run(distance(), log=log)
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones(tmp_path: Path) -> None:
+    log, region = tmp_path / "run.jsonl", Region(first=np.int64(5), start=np.float64(0.4))
+    run(distance(), log=log, region=region, evaluations=1)
+    run(distance(), log=log, region=Region(first=5, start=0.4), evaluations=1)
+
+
+def test_costs_that_never_change_settle_whatever_the_share() -> None:
+    tuned = run(lambda _: Measured(cost_usd=1.0), "random", stop=Stop(change=0, over=3))
+    assert (tuned.stopped, len(tuned.trials)) == ("settled", 4)
 
 
 def test_the_stop_rule_ends_a_run() -> None:
@@ -172,10 +227,25 @@ def test_what_cannot_be_learned_from_is_refused(returned: Any, message: str) -> 
         run(lambda _: returned)
 
 
-@pytest.mark.parametrize("cost", [math.inf, math.nan, "dear"])
+@pytest.mark.parametrize("cost", [math.inf, math.nan, "dear", 1e308])
 def test_a_cost_is_a_finite_number(cost: Any) -> None:
     with pytest.raises(InstanceError, match=r"\$\.cost_usd"):
         run(lambda _: Measured(cost_usd=cost))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"tokens": np.full((2, 4), math.nan)}, r"\$\.tokens"),
+        ({"tokens": np.full((2, 4), -1.0)}, r"\$\.tokens\[0\]\[0\]: must be a finite number >= 0"),
+        ({"layer_usd": np.array([1.0, math.inf])}, r"\$\.layer_usd"),
+        ({"token_ids": np.array([-1])}, r"\$\.token_ids\[0\]: must be 0 to"),
+        ({"token_ids": np.array([2**21])}, r"\$\.token_ids\[0\]: must be 0 to"),
+    ],
+)
+def test_measurements_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InstanceError, match=message):
+        Measured(cost_usd=1.0, **fields)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +256,10 @@ def test_a_cost_is_a_finite_number(cost: Any) -> None:
         ({"evaluations": 0}, "evaluations: must be >= 1"),
         ({"seed": -1}, "seed: must be >= 0"),
         ({"pairs": 2.5}, "pairs: must be a whole number"),
+        ({"region": {"first": 5}}, "region: must be a Region, got <a dict>"),
+        ({"epsilons": 0.5}, "epsilons: must be a Epsilons"),
+        ({"stop": 3}, "stop: must be a Stop"),
+        ({"label": 3}, "label: must be a str"),
     ],
 )
 def test_arguments_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:
@@ -193,9 +267,20 @@ def test_arguments_out_of_range_are_refused(fields: dict[str, Any], message: str
         run(distance(), **fields)
 
 
-def test_a_stop_rule_out_of_range_is_refused() -> None:
-    with pytest.raises(InstanceError, match="must be a change >= 0 over 1 evaluation"):
-        Stop(over=0)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"over": 0}, "must be a change >= 0 over 1 evaluation"),
+        ({"change": -1}, "must be a change >= 0 over 1 evaluation"),
+        ({"over": 2.5}, r"\$\.stop\.over: must be a whole number"),
+        ({"over": "3"}, r"\$\.stop\.over: must be a whole number"),
+        ({"change": "small"}, r"\$\.stop\.change: must be a number"),
+        ({"change": math.nan}, r"\$\.stop\.change: must be a finite number"),
+    ],
+)
+def test_a_stop_rule_out_of_range_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InstanceError, match=message):
+        Stop(**fields)
 
 
 @pytest.mark.parametrize(("search", "package"), [("gp", "sklearn"), ("tpe", "optuna")])

@@ -23,7 +23,16 @@ def test_every_search_is_compared(
     for curve in curves.values():
         assert np.shape(curve) == (3, 8)
         assert (np.diff(curve, axis=1) <= 0).all()
-        np.testing.assert_allclose(np.array(curve)[:, 0], np.array(curves["no search"])[:, 0])
+    starts = np.array(curves["no search"])[:, 0]
+    for name, contender in serverless_bayes.CONTENDERS.items():
+        if contender.rule is None:
+            np.testing.assert_allclose(np.array(curves[name])[:, 0], starts)
+        else:
+            # Another rule, once: nothing is found later.
+            assert np.ptp(curves[name], axis=1).tolist() == [0.0] * 3
+            assert not np.allclose(np.array(curves[name])[:, 0], starts)
+    asked, never = np.array(curves["GP"]), np.array(curves["shares, process never asked"])
+    np.testing.assert_array_equal(asked[:, :4], never[:, :4])
     assert [figure.target for figure in report.figures] == [1.0, 1.0]
     print_tables([*report.tables, command.figures_table(report.figures)])
     lines = capsys.readouterr().out.splitlines()

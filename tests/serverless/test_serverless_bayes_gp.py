@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -68,11 +70,25 @@ def test_the_trust_region_grows_and_shrinks() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"least": 0.0}, {"start": 9.0}, {"first": 0}, {"candidates": 0}]
-)
-def test_a_region_out_of_range_is_refused(fields: dict[str, float]) -> None:
+    "fields",
+    [
+        {"least": 0.0}, {"start": 9.0}, {"first": 0}, {"candidates": 0}, {"first": 2.5},
+        {"start": "wide"}, {"most": np.inf}, {"feedback": 1},
+    ],
+)  # fmt: skip
+def test_a_region_out_of_range_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InstanceError, match=r"\$\.region"):
-        Region(**fields)  # type: ignore[arg-type]
+        Region(**fields)
+
+
+def test_a_process_that_is_never_asked_draws_shares_all_the_same() -> None:
+    asked, never = (
+        optimise(o, o.space, "gp", pairs=20, evaluations=8, region=Region(first=first)).trials
+        for o, first in ((distance(), 4), (distance(), 1000))
+    )
+    assert [t.pairs for t in asked[:4]] == [t.pairs for t in never[:4]]
+    assert [t.pairs for t in asked[4:]] != [t.pairs for t in never[4:]]
+    assert len(never) == 8
 
 
 def test_the_second_evaluation_goes_to_the_real_tokens() -> None:

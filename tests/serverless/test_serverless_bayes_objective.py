@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,6 +54,80 @@ def test_batches_that_were_mispredicted_are_named() -> None:
     assert found.token_ids.tolist() == [1, 10, 30]
     np.testing.assert_allclose(found.tokens, (AS_PREDICTED + other) / 2)
     assert not deployed([other], tolerance_tokens=1e9)(NOTHING).mispredicted
+
+
+def test_overruns_of_experts_as_predicted_are_not_fed_back() -> None:
+    """The paper asks after memory and payload only where tokens are alpha apart."""
+    fields = {"designs": (3,), "max_replicas": 40}
+    near = deployed([3 * AS_PREDICTED], 1e9, **fields)
+    _, plan = near.planned(list(AS_PREDICTED))
+    assert meet(near.problem, plan, near.tokens).over_payload.any()
+    found = near(NOTHING)
+    assert [found.over_memory, found.over_payload, found.mispredicted] == [False] * 3
+    assert found.token_ids.size == 0
+    # One expert is far from predicted and carries little; another overran, and is not far.
+    layer = AS_PREDICTED[0]
+    far = AS_PREDICTED.copy()
+    far[0, layer.argmax()] = 0.0
+    mixed = deployed([far], 1.0, run=overrun_at(int(layer.argmin())), **fields)(NOTHING)
+    assert mixed.mispredicted
+    assert not mixed.over_payload
+    assert deployed([far], 1.0, run=overrun_at(int(layer.argmax())), **fields)(NOTHING).over_payload
+
+
+def overrun_at(expert: int) -> Any:
+    """Return a run in which one expert of the first layer overruns, and no other."""
+
+    def run(problem: ServerlessProblem, plan: ServerlessPlan, tokens: Sequence[FloatArray]) -> Met:
+        met = meet(problem, plan, tokens)
+        over = np.zeros_like(met.over_payload)
+        over[:, 0, expert] = True
+        return Met(**{**vars(met), "over_payload": over})
+
+    return run
+
+
+def test_another_objective_has_another_fingerprint() -> None:
+    first = deployed([AS_PREDICTED])
+    assert first.fingerprint() == deployed([AS_PREDICTED]).fingerprint()
+    others = [
+        deployed([2 * AS_PREDICTED]),
+        deployed([AS_PREDICTED], 21.0),
+        deployed([AS_PREDICTED], method="ods"),
+        deployed([AS_PREDICTED], late_usd_per_s=1.0),
+        deployed([AS_PREDICTED], max_replicas=7),
+        deployed([AS_PREDICTED], run=overrun_at(0)),
+        dataclasses.replace(first, token_ids=[np.array([3])]),
+        dataclasses.replace(first, space=space(tokens=300)),
+    ]
+    assert len({first.fingerprint(), *(other.fingerprint() for other in others)}) == 9
+
+
+def test_a_log_of_another_deployment_is_refused(tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    optimise(deployed([AS_PREDICTED]), WHERE, "random", pairs=5, evaluations=1, log=log)
+    dearer = deployed([AS_PREDICTED], late_usd_per_s=1.0)
+    with pytest.raises(InstanceError, match=r"\$\.objective: .* the log is of another objective"):
+        optimise(dearer, WHERE, "random", pairs=5, evaluations=1, log=log)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"tolerance_tokens": np.nan}, "tolerance_tokens: must be a finite number >= 0"),
+        ({"tolerance_tokens": "few"}, "tolerance_tokens: must be a number"),
+        ({"late_usd_per_s": -1.0}, "late_usd_per_s: must be a finite number >= 0"),
+        ({"token_ids": []}, r"token_ids: must have shape \(1,\)"),
+        ({"token_ids": [np.array([-1])]}, r"token_ids\[0\]\[0\]: must be 0 to"),
+        ({"tokens": np.zeros((LAYERS, 0, EXPERTS))}, "tokens: must hold one batch"),
+        ({"tokens": np.zeros((1, 1, EXPERTS))}, "tokens: must have shape"),
+        ({"tokens": ["some"] * LAYERS}, r"tokens\[0\]: must be a rectangular array"),
+        ({"problem": cases.problem(np.ones(EXPERTS))}, "must have the experts of the space's"),
+    ],
+)
+def test_a_deployment_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InstanceError, match=message):
+        dataclasses.replace(deployed([AS_PREDICTED]), **fields)
 
 
 def test_a_payload_overrun_is_told() -> None:

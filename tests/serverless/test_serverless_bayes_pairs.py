@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from serverless_bayes_study import EXPERTS, LAYERS, NOTHING, predicted, rows, sp
 
 from moeopt.core.errors import InstanceError
 from moeopt.popularity import CountTable, Prediction
+from moeopt.popularity.prediction import Rule
 from moeopt.serverless.bayes_loads import layer_loads
 from moeopt.serverless.bayes_pairs import Pairs, pairs_of, table_space
 
@@ -24,7 +27,7 @@ TABLE = CountTable(
 )
 SMALL = table_space(Prediction(table=TABLE, token_ids=np.array([2, 5, 9]), rule="bayes"))
 
-RULES = ("marginal", "token_map", "bayes", "bayes_expected")
+RULES = tuple(rule for rule in get_args(Rule) if rule != "bayes_mended")
 
 
 def listed(table: CountTable) -> list[tuple[float, ...]]:
@@ -79,6 +82,8 @@ def test_pairs_are_drawn_from_all_there_are() -> None:
         ([1, 2, 2, 1, 1], r"\$\.expert\[0\]: must be an expert of layer 1"),
         ([0, 2, 2, 0, 0], r"\$\.count: must be >= 1"),
         ([0, -2, 2, 0, 1], "must be IDs >= 0"),
+        ([0, 2**21, 2, 0, 1], r"\$\.token: must be < 2097152"),
+        ([0, 2, 2**40, 0, 1], r"\$\.attention: must be < 2097152"),
     ],
 )
 def test_pairs_that_cannot_be_are_refused(row: list[int], message: str) -> None:
@@ -94,7 +99,7 @@ def test_columns_of_other_lengths_are_refused() -> None:
 
 def test_counts_that_no_pair_can_have_are_never_the_start() -> None:
     thinned = msgspec.structs.replace(TABLE, count=np.array([0.0, 2.5, 3.0]))
-    where = table_space(Prediction(table=thinned, token_ids=np.array([2])))
+    where = table_space(Prediction(table=thinned, token_ids=np.array([2]), rule="bayes"))
     start = where.start(np.random.default_rng(0), 5)
     assert start.rows().tolist() == [[1, 2, 2, 0, 3]] * 5
     assert listed(where.adjusted(start)) == listed(thinned)
@@ -107,7 +112,19 @@ def test_a_table_without_rows_is_refused(count: list[float]) -> None:
         layer=ids, token=ids, attention=ids, expert=ids, count=np.array(count), experts=(2,)
     )
     with pytest.raises(InstanceError, match="must have rows"):
-        table_space(Prediction(table=table, token_ids=np.array([1])))
+        table_space(Prediction(table=table, token_ids=np.array([1]), rule="bayes"))
+
+
+@pytest.mark.parametrize("most", [0, -1, 2.5, "many"])
+def test_a_largest_count_is_a_whole_number_from_1_on(most: Any) -> None:
+    with pytest.raises(InstanceError, match="most_count: must be"):
+        table_space(SMALL.prediction, most_count=most)
+
+
+def test_a_batch_without_tokens_is_refused() -> None:
+    prediction = Prediction(table=TABLE, token_ids=np.empty(0, dtype=int), rule="bayes")
+    with pytest.raises(InstanceError, match=r"\$\.token_ids: must be the tokens to come"):
+        table_space(prediction)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -134,7 +151,7 @@ def test_pairs_that_leave_a_row_as_it_is_change_nothing() -> None:
     assert first.changes(given).tolist() == [False, True, False, True]
 
 
-@pytest.mark.parametrize("rule", ["bayes", "bayes_expected", "token_map"])
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "marginal"])
 def test_pairs_are_built_that_bring_loads_near_a_target(rule: str) -> None:
     where = space(rule, tokens=4000)
     for loads in layer_loads(where):

@@ -57,14 +57,28 @@ def test_a_memory_overrun_explores_longest() -> None:
 
 
 def test_shares_stay_shares() -> None:
-    epsilons = Epsilons(decay=1e-9, memory=1e-10, payload=1e-11, other=0.0)
-    assert max(epsilons.after(10**6, Measured(cost_usd=1.0, over_memory=True))) <= 1.0
+    """E10 sees to it: with rho_1 below rho, by however little, none exceeds epsilon_0."""
+    epsilons = Epsilons(start=0.75, decay=0.5, memory=0.499999)
+    overrun = Measured(cost_usd=1.0, over_memory=True)
+    slow = [epsilons.after(tau, overrun)[0] for tau in (0, 1, 10, 10**6, 10**12)]
+    assert slow == sorted(slow, reverse=True)
+    assert slow[0] == 0.75
 
 
 @pytest.mark.parametrize(
-    "fields", [{"start": 1.5}, {"limited": -0.1}, {"memory": 0.5}, {"other": 0.25}, {"other": -1}]
+    "fields",
+    [
+        {"start": 1.5},
+        {"limited": -0.1},
+        {"memory": 0.5},
+        {"other": 0.25},
+        {"other": -1},
+        {"start": "all"},
+        {"decay": float("nan")},
+        {"limited": True},
+    ],
 )
-def test_numbers_in_the_wrong_order_are_refused(fields: dict[str, float]) -> None:
+def test_numbers_in_the_wrong_order_are_refused(fields: dict[str, Any]) -> None:
     """E10: rho_3 < rho_2 < rho_1 < rho."""
     with pytest.raises(InstanceError, match=r"\$\.epsilons"):
         Epsilons(**fields)
