@@ -74,9 +74,7 @@ CONTENDERS: Mapping[str, Contender] = {
     "single epsilon": Contender("single_epsilon"),
     "TPE": Contender("tpe"),
     "paper": Contender("multi_epsilon"),
-    "shares, total alone, process never asked": Contender(
-        "gp", Region(feedback=False, first=NEVER)
-    ),
+    "never asked, total alone": Contender("gp", Region(feedback=False, first=NEVER)),
     "GP, total alone": Contender("gp", Region(feedback=False)),
     "shares, process never asked": Contender("gp", Region(first=NEVER)),
     "GP": Contender("gp"),

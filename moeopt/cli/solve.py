@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     files.require_writable(args.output)
     problem = files.read_problem(args.instance)
     warm_start = files.read(load_plan, args.warm_start) if args.warm_start else None
-    with progress.shown(args.quiet) as listener:
+    with progress.shown(args.quiet) as listener, files.nothing_on_stdout():
         result = solve(
             problem,
             args.method,
@@ -91,10 +91,14 @@ def _tell(args: argparse.Namespace, problem: Any, result: Any) -> int:
 def _say_no_plan(instance: str, result: Any) -> None:
     """Say on standard error which constraints cannot hold and by how much."""
     if not result.violations:
-        stopped = "" if result.limit.value == "none" else f" within its {result.limit.value} limit"
+        limit = result.limit.value
+        ended = "; " if limit == "none" else f" within its {limit} limit; allow more time, or "
+        # What a method's only way would break, if it has one and tells.
+        for broken in result.statistics.get("breaks", []):
+            print(f"moeopt: {instance}: {result.method} would break {broken}", file=sys.stderr)
         print(
             f"moeopt: {instance}: {result.status.value}: method {result.method} found no plan"
-            f"{stopped}; allow more time, or try another method",
+            f"{ended}try another method",
             file=sys.stderr,
         )
     for violation in result.violations:

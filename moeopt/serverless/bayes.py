@@ -230,7 +230,7 @@ def _one_of(name: str, kind: type[_Kind], value: _Kind | None) -> _Kind:
         return kind()
     if not isinstance(value, kind):
         raise InstanceError(
-            name, f"<a {type(value).__name__}>", f"must be a {kind.__name__}", "give one"
+            name, f"<a {type(value).__name__}>", f"must be of type {kind.__name__}", "give one"
         )
     return value
 

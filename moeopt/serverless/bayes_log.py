@@ -50,6 +50,8 @@ class TrialLog:
         setting: Mapping[str, Any],
         check: Callable[[Trial], None],
     ) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise InstanceError("log", path, "must be a path", "name a file")
         self._path, self._check = Path(path), check
         header = {"log": _KIND, "version": 1, **setting}
         self.trials: list[Trial] = []

@@ -13,6 +13,7 @@ import pytest
 from command_line import INSTANCE, Ran
 
 import moeopt
+from moeopt.cli import files
 from moeopt.core.result import Limit, Result, Status
 
 Run = Callable[..., Ran]
@@ -191,3 +192,10 @@ def test_an_infinite_time_limit_is_none(run: Run, instance: Path) -> None:
     ran = run("solve", instance, "--time-limit", "nan")
     assert (ran.code, ran.out) == (2, "")
     assert "time_limit_s: must be > 0" in ran.err
+
+
+def test_what_solvers_print_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    with files.nothing_on_stdout():
+        os.write(1, b"a solver's own words")
+    os.write(1, b"answer")
+    assert capfd.readouterr() == ("answer", "a solver's own words")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -287,7 +287,7 @@ def test_an_unknown_rule_is_refused_by_the_names_of_the_others() -> None:
         lambda: predictor.tokens(np.array([0]), "oracle"),
         lambda: log_loss(predictor, two_layers(), "oracle"),  # type: ignore[arg-type]
     ):
-        with pytest.raises(InstanceError, match="token_expected.*bayes_mended"):
+        with pytest.raises(InstanceError, match=r"token_expected.*bayes_mended"):
             ask()
 
 
@@ -317,5 +317,5 @@ def test_token_expected_adds_up_the_shares_of_the_counts() -> None:
     [([[1.0, np.nan]], 0.5), ([[-1.0]], 0.5), ([[1.0]], np.nan), ([[1.0]], "1"), (3.0, 0.5)],
 )
 def test_a_moving_average_of_what_is_no_number_is_refused(counts: Any, decay: Any) -> None:
-    with pytest.raises(InstanceError, match="counts|decay"):
+    with pytest.raises(InstanceError, match=r"counts|decay"):
         moving_average(counts, decay)

@@ -149,7 +149,7 @@ def test_a_log_of_another_objective_is_refused(tmp_path: Path) -> None:
     ("field", "value", "message"),
     [
         ("tokens", [[1.0, 2.0]], r"\$\.tokens: must have shape \(2, 4\)"),
-        ("tokens", [[-1.0] * 4] * 2, "evaluation as this library wrote it"),
+        ("tokens", [[-1.0] * 4] * 2, r"\$\.tokens\[0\]\[0\]: must be a finite number >= 0"),
         ("layer_usd", [0.0, 0.0], r"\$\.layer_usd: must sum up"),
         ("pairs", [[0, 0, 0, 9, 1]] * 20, r"\$\.expert\[0\]: must be an expert of layer 0"),
         ("pairs", [[0, 2**21, 0, 0, 1]] * 20, r"\$\.token: must be < 2097152"),
@@ -256,10 +256,11 @@ def test_measurements_that_cannot_be_are_refused(fields: dict[str, Any], message
         ({"evaluations": 0}, "evaluations: must be >= 1"),
         ({"seed": -1}, "seed: must be >= 0"),
         ({"pairs": 2.5}, "pairs: must be a whole number"),
-        ({"region": {"first": 5}}, "region: must be a Region, got <a dict>"),
-        ({"epsilons": 0.5}, "epsilons: must be a Epsilons"),
-        ({"stop": 3}, "stop: must be a Stop"),
-        ({"label": 3}, "label: must be a str"),
+        ({"region": {"first": 5}}, "region: must be of type Region, got <a dict>"),
+        ({"epsilons": 0.5}, "epsilons: must be of type Epsilons"),
+        ({"stop": 3}, "stop: must be of type Stop"),
+        ({"log": 3.5}, "log: must be a path"),
+        ({"label": 3}, "label: must be of type str"),
     ],
 )
 def test_arguments_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from moeopt.core.arrays import FloatArray
 from moeopt.describe.pricing import PriceBook, price_book
-from moeopt.popularity.prediction import CountTable, Prediction
+from moeopt.popularity.prediction import CountTable, Prediction, Rule
 from moeopt.serverless.plan import ServerlessPlan, evaluate, layer_calls
 from moeopt.serverless.problem import (
     Billing,
@@ -296,7 +296,7 @@ def _with_prediction(draw: st.DrawFn, fields: Fields) -> None:
             experts=(experts,) * len(layers),
         ),
         token_ids=np.array(ids, dtype=np.int64),
-        rule=draw(st.sampled_from(["bayes_expected", "marginal", "token_map", "bayes"])),
+        rule=draw(st.sampled_from(get_args(Rule))),
     )
     fields["layers"] = tuple(
         msgspec.structs.replace(layer, tokens=None) if draw(st.booleans()) else layer
