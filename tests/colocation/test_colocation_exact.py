@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from colocation_oracle import best_pairing, brute_force, cluster_of, drawn, layer
 
+from moeopt.colocation.arrays import colocate
 from moeopt.colocation.bounds import bound
 from moeopt.colocation.exact import (
     build,
@@ -345,3 +346,40 @@ def test_what_is_too_large_is_refused_with_a_reason(monkeypatch: pytest.MonkeyPa
         build(stated)
     paired = drawn(0, ((1.0, 1.0, 3),), (3, 3), objective="communication")
     assert refuses_exact(paired) is None
+
+
+def test_a_model_that_probing_gets_wrong() -> None:
+    """With probing, CP-SAT 9.15 calls 7.9917e-06 optimal."""
+    first, second = (
+        np.zeros((5, 5)),
+        np.array(
+            [
+                [0.0, 5.063513997549657, 3.9512778812510096, 6.416874126556554, 0.6370098483704293],
+                [
+                    0.24584366895430412,
+                    0.0,
+                    0.01752743930333844,
+                    8.28655826929327,
+                    5.462569614939422,
+                ],
+                [6.7394388002422, 0.9418588919876865, 0.0, 1.2228813524681985, 1.7226724762841572],
+                [0.10000676975727031, 6.554922262327608, 4.694524083243562, 0.0, 3.818106033321256],
+                [
+                    0.3958161437101819,
+                    8.174673538530966,
+                    0.40734271499720265,
+                    0.0007043773447177057,
+                    0,
+                ],
+            ]
+        ),
+    )
+    first[[1, 3, 4], 0] = 4.0, 6.0, 4.0
+    rules: dict[str, Any] = {"bandwidth": 12.5e9, "experts_per_device": 3}
+    both = {"dispatch_bytes_per_token": 1536.0, "combine_bytes_per_token": 1536.0}
+    found = colocate(
+        first, second, devices=3, seconds_per_token=1.042719697450596e-7, method="exact",
+        **rules, **both,
+    )  # fmt: skip
+    assert found.objective == pytest.approx(7.98091048570168e-06, rel=1e-9)
+    assert found.bound == pytest.approx(found.objective, rel=1e-6)
