@@ -17,7 +17,7 @@ from moeopt.colocation.plan import (
 )
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table
+from moeopt.core.table import Cell, Column, Table, how_it_went
 from moeopt.describe.topology import port_bytes_per_s
 from moeopt.timeline import Phase, Spans, Step, line_seconds
 
@@ -261,24 +261,9 @@ def _solve(
         for name, ratio in speedups(problem, plan, seed).items()
     ]
     if result is not None:
-        facts += _how(result)
+        facts += how_it_went(result)
     title = problem.name or "the plan"
     return Table(title=title, columns=[Column(""), Column("")], rows=facts)
-
-
-def _how(result: Any) -> list[tuple[str, Cell]]:
-    """Return how the solve ended, who did it and how long it took."""
-    limit = result.limit.value
-    stopped = "" if limit == "none" else f", stopped by its {limit} limit"
-    backend = f" ({result.backend})" if result.backend else ""
-    return [
-        ("status", result.status.value + stopped),
-        ("method", f"{result.method}{backend}, seed {result.seed}"),
-        (
-            "time taken",
-            f"{result.runtime_s:.3f} s, of which {result.build_s:.3f} s building models",
-        ),
-    ]
 
 
 def _seconds(value: float) -> str:

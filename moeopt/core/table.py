@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import rich.table
@@ -115,3 +115,24 @@ def _drawn(table: Table) -> rich.table.Table:
         ends = table.footer is not None and n == len(texts) - 2
         drawn.add_row(*map(Text, row), style="bold" if last else "", end_section=ends)
     return drawn
+
+
+def how_it_went(result: Any) -> list[tuple[str, Cell]]:
+    """Return how a solve ended, who did it and how long it took, as rows of two columns.
+
+    Parameters
+    ----------
+    result
+        The `Result`, or the record of it that a plan's file keeps.
+    """
+    limit = result.limit.value
+    stopped = "" if limit == "none" else f", stopped by its {limit} limit"
+    backend = f" ({result.backend})" if result.backend else ""
+    return [
+        ("status", result.status.value + stopped),
+        ("method", f"{result.method}{backend}, seed {result.seed}"),
+        (
+            "time taken",
+            f"{result.runtime_s:.3f} s, of which {result.build_s:.3f} s building models",
+        ),
+    ]

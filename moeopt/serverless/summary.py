@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table
+from moeopt.core.table import Cell, Column, Table, how_it_went
 from moeopt.serverless.binding import RULES, binding
 from moeopt.serverless.plan import Evaluation, ServerlessPlan, evaluate, violations
 from moeopt.serverless.problem import ServerlessProblem
@@ -220,7 +220,7 @@ def _solve(
     dated = f", {book.date}" if book.date else ""
     facts.append(("prices", f"{book.name}{dated}, {problem.architecture}"))
     if result is not None:
-        facts += _how(result)
+        facts += how_it_went(result)
     title = problem.name or "the plan"
     return Table(title=title, columns=[Column(""), Column("")], rows=facts)
 
@@ -232,18 +232,3 @@ def _at_once(value: Evaluation) -> int:
 def _money(usd: float) -> str:
     size, unit = money_unit(usd)
     return f"{usd / size:.6g} {unit}"
-
-
-def _how(result: Any) -> list[tuple[str, Cell]]:
-    """Return how the solve ended, who did it and how long it took."""
-    limit = result.limit.value
-    stopped = "" if limit == "none" else f", stopped by its {limit} limit"
-    backend = f" ({result.backend})" if result.backend else ""
-    return [
-        ("status", result.status.value + stopped),
-        ("method", f"{result.method}{backend}, seed {result.seed}"),
-        (
-            "time taken",
-            f"{result.runtime_s:.3f} s, of which {result.build_s:.3f} s building models",
-        ),
-    ]
