@@ -12,6 +12,10 @@ from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Status, relative_gap
 from moeopt.mip.model import FEASIBILITY_TOLERANCE, LinearModel
 
 
+#: A solver's tolerance may be this part of an objective and still be called rounding.
+_SMALL_PART = 0.1
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MipAnswer:
     """The answer of a backend for the original model; unknown values are ``None``, never 0.
@@ -115,7 +119,9 @@ def judged(
 
     Solvers work to tolerances. With ``gap=0`` a bound that misses the objective by no more than
     `OPTIMALITY_TOLERANCE` times the largest cost term is that tolerance at work and is moved to the
-    objective. Otherwise optimal means that the gap says so.
+    objective, unless it is no small part of the objective: costs far apart in one model drown the
+    small ones, and then the bound is lowered by it instead. Otherwise optimal means that the gap
+    says so.
     """
     objective = model.evaluate(x)
     if bound is not None:
@@ -123,8 +129,10 @@ def judged(
         size = max(abs(objective), float(np.abs(model.objective * x).max(initial=0.0)))
         if verdict is Verdict.OPTIMAL and gap == 0.0:
             size = max(size, float(np.abs(model.objective).max(initial=0.0)))
-        if verdict is Verdict.OPTIMAL and objective - bound <= OPTIMALITY_TOLERANCE * size:
-            bound = objective
+        slack = OPTIMALITY_TOLERANCE * size
+        if verdict is Verdict.OPTIMAL and objective - bound <= slack:
+            drowned = gap == 0.0 and 0 < abs(objective) < slack / _SMALL_PART
+            bound = max(_least(model), bound - slack) if drowned else objective
     reached = relative_gap(objective, bound)
     if reached is not None and reached <= OPTIMALITY_TOLERANCE:
         status, limit = Status.OPTIMAL, Limit.NONE
@@ -135,6 +143,14 @@ def judged(
     return MipAnswer(
         status=status, limit=limit, x=x, objective=objective, bound=bound, backend=backend
     )
+
+
+def _least(model: LinearModel) -> float:
+    """Return the least objective within the columns' bounds alone."""
+    cost = model.objective
+    ends = np.where(cost > 0, model.column_lower, model.column_upper)
+    used = cost != 0
+    return float((cost[used] * ends[used]).sum()) + model.objective_offset
 
 
 def with_start(answer: MipAnswer, model: LinearModel, start: FloatArray | None) -> MipAnswer:

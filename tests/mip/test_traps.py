@@ -15,8 +15,9 @@ import pytest
 
 import moeopt
 from moeopt.core.errors import BackendError
-from moeopt.core.result import Status
+from moeopt.core.result import Limit, Status
 from moeopt.mip import ModelBuilder, backend_named
+from moeopt.mip.answer import Verdict, judged
 from moeopt.mip.backends import cpsat, mathopt
 from moeopt.mip.backends.integers import whole_bounds, whole_rows
 
@@ -147,3 +148,19 @@ def test_integer_just_off_with_a_large_coefficient_is_mended() -> None:
     answer = broken.NEARLY_INTEGER.solve(model)
     assert answer.x.tolist() == [0.0, 0.0]
     assert answer.objective == 0.0
+
+
+@pytest.mark.parametrize(
+    ("small", "status"), [(1e-5, Status.FEASIBLE), (1.0, Status.OPTIMAL), (0.0, Status.OPTIMAL)]
+)
+def test_costs_far_apart_do_not_lift_the_bound(small: float, status: Status) -> None:
+    """A millionth of a cost of 1,500 is more than all of an objective of 1e-5."""
+    builder = ModelBuilder("far")
+    builder.add_columns("x", 2, upper=1, objective=[small, 1500])
+    model = builder.build()
+    answer = judged(
+        model, verdict=Verdict.OPTIMAL, limit=Limit.NONE, x=np.array([1.0, 0.0]),
+        bound=0.9999999 * small, gap=0.0, backend="any",
+    )  # fmt: skip
+    assert answer.status is status
+    assert answer.bound == (pytest.approx(small) if status is Status.OPTIMAL else 0.0)
