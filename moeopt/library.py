@@ -104,6 +104,27 @@ def find(name: str) -> Path:
     raise InstanceError(name, wanted, "must be an instance of the library", _remedy(wanted))
 
 
+def trace_path(name: str) -> Path:
+    """Return the file of a recorded trace, for `moeopt.traces.read_trace`.
+
+    Parameters
+    ----------
+    name
+        A name of ``traces/index.json``, which says how each was made: ``"reference-held-out"``.
+
+    Raises
+    ------
+    InstanceError
+        If there is no such trace.
+    """
+    paths = {path.stem: path for path in (folder() / "traces").glob("*.npz")}
+    if name not in paths:
+        raise InstanceError(
+            "name", name, "must be a trace of the library", f"it has {', '.join(sorted(paths))}"
+        )
+    return paths[name]
+
+
 def _remedy(wanted: str) -> str:
     import difflib
 

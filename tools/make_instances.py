@@ -11,13 +11,16 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import buffering_instances
 import colocation_instances
 import placement_instances
+import reference_instances
 import serverless_instances
 import transfers_instances
 from instance_files import LIBRARY, improve, keep_best, known_entries
 
 WINGS = {
+    "buffering": buffering_instances,
     "colocation": colocation_instances,
     "placement": placement_instances,
     "serverless": serverless_instances,
@@ -40,7 +43,7 @@ def main() -> None:
             found += before
             continue
         (LIBRARY / name).mkdir(parents=True, exist_ok=True)
-        made = [*wing.generated(), *wing.tiny()]
+        made = [*wing.generated(), *wing.tiny(), *reference_instances.made(name)]
         if arguments.traces is None:
             made += [entry for entry in before if entry.from_traces]
         else:

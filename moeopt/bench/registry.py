@@ -14,6 +14,7 @@ from moeopt.core.table import Table
 #: moeopt's own workloads and the module that registers each.
 _OWN_WORKLOADS = {
     "aurora": "moeopt.bench.aurora",
+    "buffering": "moeopt.bench.buffering",
     "placement": "moeopt.bench.placement",
     "serverless": "moeopt.bench.serverless",
     "transfers": "moeopt.bench.transfers",

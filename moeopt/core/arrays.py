@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from moeopt.core.errors import InstanceError
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+# Written out: since NumPy 2.5 ``npt.NDArray`` is an alias that msgspec does not see through.
+FloatArray = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
+IntArray = np.ndarray[tuple[Any, ...], np.dtype[np.int64]]
+BoolArray = np.ndarray[tuple[Any, ...], np.dtype[np.bool_]]
 
 if TYPE_CHECKING:
     NumberOrArray = int | float | npt.NDArray[Any]
 else:
     # msgspec decodes no union of a number and a custom type: this alias only marks the field, and
     # `moeopt.io` reads both forms (a bare number becomes an array without axes).
-    NumberOrArray = npt.NDArray[np.number[Any]]
+    NumberOrArray = np.ndarray[tuple[Any, ...], np.dtype[np.number[Any]]]
 
 
 def own_array(value: object, path: str, scalar: Any = Any) -> npt.NDArray[Any]:

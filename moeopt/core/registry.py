@@ -11,6 +11,7 @@ from moeopt.core.wing import Method, Plan, Problem, Wing
 
 #: moeopt's own wings and the module that registers each.
 _OWN_WINGS = {
+    "buffering": "moeopt.buffering.methods",
     "colocation": "moeopt.colocation.methods",
     "placement": "moeopt.placement.methods",
     "serverless": "moeopt.serverless.methods",

@@ -11,7 +11,6 @@ from moeopt.core.arrays import FloatArray
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Status, relative_gap
 from moeopt.mip.model import FEASIBILITY_TOLERANCE, LinearModel
 
-
 #: A solver's tolerance may be this part of an objective and still be called rounding.
 _SMALL_PART = 0.1
 

@@ -9,8 +9,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ def read_arrays(
     name = os.fspath(path)
     try:
         with zipfile.ZipFile(name) as archive:
-            _require_small(archive, name)
+            require_small(name, sum(member.file_size for member in archive.infolist()))
             held = [member.removesuffix(".npy") for member in archive.namelist()]
             missing = [key for key in required if key not in held]
             if missing:
@@ -72,14 +72,60 @@ def read_arrays(
                     f"it needs {', '.join(required)}",
                 )
             wanted = (*required, *optional)
-            return {key: _array(archive, f"{key}.npy") for key in wanted if key in held}
+            return {key: _member(archive, f"{key}.npy") for key in wanted if key in held}
     except InstanceError:
         raise
     except _MALFORMED as error:
-        said = " ".join(str(error).split())[:80] or type(error).__name__
-        raise InstanceError(
-            name, f"<{said}>", "must be a whole .npz archive of numbers", "write it again"
-        ) from None
+        raise _not_whole(name, error, "a whole .npz archive of numbers") from None
+
+
+def read_every_array(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Return all arrays of an archive by name, in the order in which they were written.
+
+    Parameters
+    ----------
+    path
+        The ``.npz``.
+
+    Raises
+    ------
+    InstanceError
+        If it is not a whole archive of numbers.
+    """
+    name = os.fspath(path)
+    try:
+        with zipfile.ZipFile(name) as archive:
+            require_small(name, sum(member.file_size for member in archive.infolist()))
+            members = [member for member in archive.namelist() if member.endswith(".npy")]
+            return {member.removesuffix(".npy"): _member(archive, member) for member in members}
+    except InstanceError:
+        raise
+    except _MALFORMED as error:
+        raise _not_whole(name, error, "a whole .npz archive of numbers") from None
+
+
+def read_array(path: str | os.PathLike[str]) -> Array:
+    """Return the array of an ``.npy``.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    InstanceError
+        If it is not a whole array of numbers.
+    """
+    name = os.fspath(path)
+    try:
+        size = os.stat(name).st_size
+        require_small(name, size)
+        return _array(lambda: open(name, "rb"), "the array", size)
+    except InstanceError:
+        raise
+    except _MALFORMED as error:
+        raise _not_whole(name, error, "a whole .npy file of numbers") from None
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -108,27 +154,8 @@ def smallest(array: Array) -> Array:
     return array.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> Array:
-    """Return one array; raise ValueError if its header promises more than there is."""
-    info = archive.getinfo(name)
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(member)
-        if dtype.kind not in "iuf":
-            raise ValueError(f"{name} has type {dtype}, not integers or floats")
-        # Before NumPy allocates what the header says.
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > info.file_size:
-            raise ValueError(f"{name} is shorter than its shape")
-    with archive.open(info) as member:
-        whole: Array = np.lib.format.read_array(member, allow_pickle=False)
-        return whole
-
-
-def _require_small(archive: zipfile.ZipFile, name: str) -> None:
-    size = sum(member.file_size for member in archive.infolist())
+def require_small(name: str, size: int) -> None:
+    """Raise `InstanceError` if a file holds, unpacked, more than `MAX_BYTES`."""
     if size > MAX_BYTES:
         raise InstanceError(
             name,
@@ -136,3 +163,31 @@ def _require_small(archive: zipfile.ZipFile, name: str) -> None:
             f"must hold at most {MAX_BYTES // 2**30} GiB of arrays",
             "cut it into several",
         )
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Array:
+    info = archive.getinfo(name)
+    return _array(lambda: archive.open(info), name, info.file_size)
+
+
+def _array(opened: Callable[[], IO[bytes]], name: str, size: int) -> Array:
+    """Return one array; raise ValueError if its header promises more than its `size` bytes."""
+    with opened() as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        if dtype.kind not in "iuf":
+            raise ValueError(f"{name} has type {dtype}, not integers or floats")
+        # Before NumPy allocates what the header says.
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+            raise ValueError(f"{name} is shorter than its shape")
+    with opened() as file:
+        whole: Array = np.lib.format.read_array(file, allow_pickle=False)
+        return whole
+
+
+def _not_whole(name: str, error: Exception, what: str) -> InstanceError:
+    said = " ".join(str(error).split())[:80] or type(error).__name__
+    return InstanceError(name, f"<{said}>", f"must be {what}", "write it again")

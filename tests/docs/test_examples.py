@@ -130,6 +130,31 @@ def test_your_platform(tmp_path: Path) -> None:
     assert float(re.findall(r"^as the paper bills: ([\d.]+) uUSD$", out, re.M)[0]) < costs[-1]
 
 
+def test_your_trace(tmp_path: Path) -> None:
+    out = _printed("buffering_your_trace.py", tmp_path)
+    planned, bound = re.findall(r": (\d+) loads, bound (\d+), 0 rules broken$", out, re.M)[0]
+    assert planned == bound
+    equal = re.findall(r"^slots \[.*\]: (\d+) loads$", out, re.M)[0]
+    assert int(planned) <= int(equal)
+    rows = re.findall(r"^  (\w+) +hits ([\d.]+) %, loads ([\d.]+) times", out, re.M)
+    assert rows[0][0] == "lru"
+    assert all(float(ratio) >= 1 for _, _, ratio in rows)
+
+
+def test_upload_caps(tmp_path: Path) -> None:
+    out = _printed("buffering_upload_caps.py", tmp_path)
+    pattern = r"^uploads (\w+): ([\d.]+) ms a token at best, gap 0.00 %, .* 0 rules broken$"
+    rows = re.findall(pattern, out, re.M)
+    assert [row[0] for row in rows] == ["1", "2", "4", "any"]
+    best = [float(took) for _, took in rows]
+    assert best == sorted(best, reverse=True)
+    on_demand = re.findall(r"^on demand: ([\d.]+) ms a token at best, lru ([\d.]+)$", out, re.M)[0]
+    assert float(on_demand[1]) > float(on_demand[0]) > best[0]
+    ratios = re.findall(r"^  \w+ +([\d.]+) times as long$", out, re.M)
+    assert len(ratios) == 4 * 5
+    assert all(float(ratio) >= 1 for ratio in ratios)
+
+
 def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out

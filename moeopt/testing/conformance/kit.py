@@ -13,6 +13,7 @@ from moeopt.core.wing import Plan
 
 #: The wings that bring a kit, and the module that registers it.
 _OWN_KITS = {
+    "buffering": "moeopt.testing.conformance.buffering_kit",
     "colocation": "moeopt.testing.conformance.colocation_kit",
     "placement": "moeopt.testing.conformance.placement_kit",
     "serverless": "moeopt.testing.conformance.serverless_kit",

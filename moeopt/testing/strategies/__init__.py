@@ -17,6 +17,12 @@ except ImportError as error:
         "moeopt.testing.strategies needs hypothesis: pip install 'moeopt[test]'"
     ) from error
 
+from moeopt.testing.strategies.buffering import (
+    BUFFERING_FEATURES,
+    BUFFERING_OBJECTIVES,
+    buffering_plans,
+    buffering_problems,
+)
 from moeopt.testing.strategies.colocation import (
     COLOCATION_FEATURES,
     COLOCATION_OBJECTIVES,
@@ -46,6 +52,8 @@ from moeopt.testing.strategies.transfers import (
 )
 
 __all__ = [
+    "BUFFERING_FEATURES",
+    "BUFFERING_OBJECTIVES",
     "COLOCATION_FEATURES",
     "COLOCATION_OBJECTIVES",
     "FEATURES",
@@ -55,6 +63,8 @@ __all__ = [
     "SPLITS",
     "TRANSFER_FEATURES",
     "LoadKind",
+    "buffering_plans",
+    "buffering_problems",
     "clusters",
     "colocation_plans",
     "colocation_problems",
