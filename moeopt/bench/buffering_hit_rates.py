@@ -57,8 +57,10 @@ class Rates:
 
     @property
     def closed(self) -> FloatArray:
-        """The share that it closes of what the best other is below hindsight."""
-        return self.lead / np.maximum(self.by_policy[BEST] - self.others, 1e-300)
+        """The share that it closes of what the best other is below hindsight; nan of nothing."""
+        gap = self.by_policy[BEST] - self.others
+        share: FloatArray = np.full(gap.shape, np.nan)
+        return np.divide(self.lead, gap, out=share, where=gap > 0)
 
     @property
     def above_best(self) -> float:
@@ -69,7 +71,8 @@ class Rates:
 def run(setting: Setting) -> Report:
     """Replay all policies on every trace."""
     report = Report(data={"hit_rates": {}})
-    leads, closed, above = [], [], []
+    leads, above = [], []
+    closed: list[float] = []
     for protocol in (PROTOCOL,) if setting.quick else (PROTOCOL, EVERYTHING):
         for one in recorded():
             rates = rates_of(one, protocol)
@@ -78,18 +81,22 @@ def run(setting: Setting) -> Report:
                 name: found.tolist() for name, found in rates.by_policy.items()
             }
             leads.append(rates.lead)
-            closed.append(rates.closed)
+            closed += rates.closed[~np.isnan(rates.closed)].tolist()
             above.append(rates.above_best)
     cases = f"tables: {len(leads)}, sizes: {len(SLOTS)}"
     told = "; ".join(filter(None, (cases, where_more_is())))
     report.figures += [
         Figure("hit rate of the best other online policy less ours, most",
                -float(np.min(leads)), 0.0, "+.4f", told),
-        Figure("share of its gap to Belady that ours closes, least", float(np.min(closed)), None,
-               ".1%", f"mean {np.mean(closed):.1%}, most {np.max(closed):.1%}"),
+        Figure("share of its gap to Belady that ours closes, least", min(closed, default=None),
+               None, ".1%", _spread(closed)),
         Figure("hit rate of any policy less Belady's, most", max(above), 0.0, "+.4f"),
     ]  # fmt: skip
     return report
+
+
+def _spread(shares: list[float]) -> str:
+    return f"mean {np.mean(shares):.1%}, most {max(shares):.1%}" if shares else "there is no gap"
 
 
 def rates_of(one: Recorded, protocol: Protocol, slots: tuple[int, ...] = SLOTS) -> Rates:
@@ -126,15 +133,18 @@ def _rates(problem: BufferingProblem, policy: str, slots: tuple[int, ...]) -> Fl
 def _table(one: Recorded, protocol: Protocol, rates: Rates) -> Table:
     rows: list[list[Cell]] = [[name, *map(float, by)] for name, by in rates.by_policy.items()]
     rows.append(["learned less best other", *(f"{lead:+.3f}" for lead in rates.lead)])
-    rows.append(["of its gap to belady", *(f"{share:.1%}" for share in rates.closed)])
+    shares = [None if np.isnan(share) else f"{share:.1%}" for share in rates.closed]
+    rows.append(["of its gap to belady", *shares])
     taken = ", ".join(str(layer + 1) for layer in protocol.layers_of(one.trace))
     some = "all layers" if protocol.layers is None else f"layers {taken}"
     tokens = min(one.trace.num_tokens, protocol.tokens or one.trace.num_tokens)
+    told = "static_top_k alone knows counts of other texts. " if one.past is not None else ""
     always = "at least the best other online policy at every size"
     note = (
         f"{some} of {one.trace.num_layers}, {one.trace.num_experts} experts, top"
         f" {one.trace.top_k}, {tokens:,} tokens, each a step; a cache for each layer, cold at the"
-        " start; experts in order of their ids. static_top_k alone knows counts of other texts."
+        f" start; experts in order of their ids. {told}Online, only inactive_lifo, least_stale,"
+        " group_lfu and learned spare what the token still needs."
         f" learned: {always if rates.lead.min() >= 0 else 'below the best other at some size'}."
     )
     columns = [Column("policy"), *(Column(f"{count} slots", ".3f") for count in SLOTS)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.bench.buffering_traces import PROTOCOL, REFERENCE, Recorded, recorded
+from moeopt.bench.buffering_traces import PROTOCOL, REFERENCE, Recorded, halves, recorded
 from moeopt.bench.registry import Figure, Report, Setting
 from moeopt.buffering.from_trace import buffering_problem
 from moeopt.buffering.joint import Measure, assignment_cost, joint_assignment
@@ -59,6 +59,8 @@ def run(setting: Setting) -> Report:
     for one in recorded():
         if one.trace.num_experts % DEVICES or (setting.quick and one.name != REFERENCE):
             continue
+        if one.trace.num_tokens < 2:
+            continue
         case = case_of(one, 6000 if setting.quick else one.trace.num_tokens)
         for policy in policies:
             tables = assignments(case, policy, 200 if setting.quick else TRIES)
@@ -85,10 +87,12 @@ def case_of(one: Recorded, tokens: int) -> Case:
     one
         The trace, of which the protocol's layers are kept.
     tokens
-        How many.
+        How many, two at least.
     """
     layers = PROTOCOL.layers_of(one.trace).tolist()
-    first, second = one.trace.part(0, tokens).halves()
+    parted = halves(one.trace.part(0, tokens))
+    assert parted is not None, "two tokens"
+    first, second = parted
 
     def problem(half: RoutingTrace) -> BufferingProblem:
         return buffering_problem(half, layers=layers, batch_tokens=BATCH, slots=SLOTS)

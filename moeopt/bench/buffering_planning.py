@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from moeopt.bench.buffering_traces import EVERYTHING, REFERENCE, Protocol, Recorded, recorded
+from moeopt.bench.buffering_traces import (
+    EVERYTHING,
+    REFERENCE,
+    Protocol,
+    Recorded,
+    halves,
+    recorded,
+)
 from moeopt.bench.registry import Figure, Report, Setting
 from moeopt.buffering.planning import split_slots, uniform_slots
 from moeopt.buffering.policies import POLICIES
@@ -22,7 +29,8 @@ BUDGETS = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 #: Whose slots are planned. Belady's is the optimum here: its curves are the flow's.
 POLICIES_PLANNED = ("lru", "learned", "belady")
 
-#: Sizes at which a slow policy's curve is taken; between them it is taken to be straight.
+#: 64ths of a layer's experts at which a slow policy's curve is taken; between them it is taken to
+#: be straight.
 SIZES = (1, 3, 6, 9, 12, *range(16, 61, 4), 62, 64)
 
 
@@ -62,7 +70,7 @@ class Half:
         items = self.parts[layer].num_items
         if POLICIES[self.policy].run is None:
             return np.array(self._costs(layer, range(items + 1)))
-        sizes = np.unique(np.minimum(SIZES, items))
+        sizes = np.unique(np.maximum(np.array(SIZES) * items // 64, 1))
         costs = np.interp(np.arange(items + 1), sizes, self._costs(layer, sizes.tolist()))
         return np.concatenate(([np.inf], costs[1:]))
 
@@ -102,7 +110,7 @@ def run(setting: Setting) -> Report:
     protocol = Protocol("quick", 4000, None) if setting.quick else EVERYTHING
     told: dict[str, dict[str, list[Row]]] = {}
     for one in recorded():
-        if setting.quick and one.name != REFERENCE:
+        if one.trace.num_tokens < 2 or (setting.quick and one.name != REFERENCE):
             continue
         told[one.name] = {name: compared(one, name, protocol) for name in policies}
         report.tables.append(_table(one, told[one.name]))
@@ -123,7 +131,7 @@ def run(setting: Setting) -> Report:
 
 
 def compared(one: Recorded, policy: str, protocol: Protocol = EVERYTHING) -> list[Row]:
-    """Return the costs of a policy with each budget.
+    """Return the costs of a policy with each budget; the trace has two tokens at least.
 
     Parameters
     ----------
@@ -135,11 +143,11 @@ def compared(one: Recorded, policy: str, protocol: Protocol = EVERYTHING) -> lis
         What is taken of the trace.
     """
     trace = one.trace.part(0, protocol.tokens or one.trace.num_tokens)
-    halves = [
-        Half(streams(protocol.problem(Recorded(one.name, half, None))), policy)
-        for half in trace.halves()
-    ]
-    earlier, later = halves
+    parted = halves(trace)
+    assert parted is not None, "two tokens"
+    earlier, later = (
+        Half(streams(protocol.problem(Recorded(one.name, half, None))), policy) for half in parted
+    )
     before, after = earlier.curves(), later.curves()
     rows = []
     for share in BUDGETS:

@@ -169,7 +169,7 @@ def _flows(setting: Setting) -> Report:
     report = Report(data={"flows": {}})
     rows: list[list[Cell]] = []
     slowest: list[float] = []
-    for case in list(flow_cases())[: 1 if setting.quick else None]:
+    for case, problem in list(flow_cases().items())[: 1 if setting.quick else None]:
         for bypass in (False, True):
             script = _FLOW.format(case=case, bypass=bypass)
             done = subprocess.run(
@@ -179,18 +179,20 @@ def _flows(setting: Setting) -> Report:
             served = "elsewhere, 2 loads a group" if bypass else "on demand"
             # Only Linux has /proc.
             memory = [kilobytes / 1024 or None for kilobytes in (before, after)]
-            rows.append([case, served, int(references), seconds, *memory])
+            shape = [problem.num_experts, problem.num_steps, int(references)]
+            rows.append([case, served, *shape, seconds, *memory])
             slowest.append(seconds)
             report.data["flows"][f"{case}, {served}"] = [seconds, *memory]
-    columns = [Column("layer"), Column("missing experts are served"), Column("references", ","),
-               Column("seconds", ".2f"), Column("MiB before", ".0f"),
-               Column("MiB at the peak", ".0f")]  # fmt: skip
+    columns = [Column("layer"), Column("missing experts are served"), Column("experts"),
+               Column("steps", ","), Column("references", ","), Column("seconds", ".2f"),
+               Column("MiB before", ".0f"), Column("MiB at the peak", ".0f")]  # fmt: skip
     note = (
-        f"One layer of 64 experts, {STEPS:,} steps, the least cost at every number of slots. Peaks"
+        f"One layer, {STEPS:,} steps at most, the least cost at every number of slots. Peaks"
         " of the process as the system tells them (VmHWM): before, with Python, the kernels and"
         " the stream; then with the graph and its flow."
     )
     report.tables.append(Table("The flow of one layer, all sizes at once", columns, rows, note))
-    name = f"flow of 64 experts x {STEPS:,} steps, all sizes: seconds, slowest"
-    report.figures.append(Figure(name, max(slowest), FLOW_S, ".2f"))
+    name = "flow of a layer at all sizes: seconds, slowest"
+    note = f"the drawn layer, 64 experts x {STEPS:,} steps: {max(slowest[:2]):.2f}"
+    report.figures.append(Figure(name, max(slowest), FLOW_S, ".2f", note))
     return report

@@ -17,6 +17,7 @@ from moeopt.bench.serverless_prediction import TRACES
 from moeopt.buffering.from_trace import buffering_problem
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import InstanceError
 from moeopt.library import trace_path
 from moeopt.traces.npz import read_trace
 from moeopt.traces.trace import RoutingTrace
@@ -101,19 +102,51 @@ EVERYTHING = Protocol("all layers, all tokens", None, None)
 
 @cache
 def recorded() -> tuple[Recorded, ...]:
-    """Return the library's held-out trace, and those of the folder, each once."""
+    """Return the library's held-out trace, and those of the folder by their paths in it.
+
+    Raises
+    ------
+    InstanceError
+        If a folder is named that has none, or one without tokens.
+    """
     earlier = read_trace(trace_path(_REFERENCE_PAST)).counts()
     found = [Recorded(REFERENCE, read_trace(trace_path(REFERENCE)), earlier)]
     folder = os.environ.get(TRACES)
     if not folder:
         return tuple(found)
-    traces = {path.stem: read_trace(path) for path in sorted(Path(folder).rglob("*.npz"))}
+    paths = sorted(Path(folder).rglob("*.npz"))
+    if not paths:
+        rule = "must be a folder with traces, .npz"
+        raise InstanceError(TRACES, folder, rule, "correct the path, or unset the variable")
+    traces = {
+        path.relative_to(folder).with_suffix("").as_posix(): read_trace(path) for path in paths
+    }
     for name, trace in traces.items():
+        if not trace.num_tokens:
+            raise InstanceError(f"{folder}/{name}.npz", 0, "must have tokens", "leave it out")
         counts = trace.counts()
         others = [one.counts() for other, one in traces.items() if other != name]
         alike = [table for table in others if table.shape == counts.shape]
         found.append(Recorded(name, trace, np.sum(alike, axis=0) if alike else None))
     return tuple(found)
+
+
+def halves(trace: RoutingTrace) -> tuple[RoutingTrace, RoutingTrace] | None:
+    """Return the earlier and the later half, cut between two sequences if there are two.
+
+    ``None`` of a single token.
+
+    Parameters
+    ----------
+    trace
+        What is parted.
+    """
+    if trace.num_tokens < 2:
+        return None
+    if trace.sequence_lengths is None or trace.sequence_lengths.size > 1:
+        return trace.halves()
+    middle = trace.num_tokens // 2
+    return trace.part(0, middle), trace.part(middle, trace.num_tokens)
 
 
 def where_more_is() -> str:

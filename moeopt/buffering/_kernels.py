@@ -23,7 +23,8 @@ part = numba.njit(inline="always")
 #: Policies by which an item's worth changes with its own references alone, and the others.
 LRU, MRU, FIFO, LIFO, LFU, LEC, GDSF, STATIC, FURTHEST = range(9)
 VARYING = 9
-LFRU, INACTIVE_LIFO, INACTIVE_LIFO_INSERTED, LEAST_STALE, QUOTA_LRU, MATCHING = range(9, 15)
+LFRU, INACTIVE_LIFO, INACTIVE_LIFO_INSERTED, LEAST_STALE, QUOTA_LRU = range(9, 14)
+MATCHING, GROUP_LFU = range(14, 16)
 
 #: Rows of `when`: position of an item's last reference and of its load, the latest group that asks
 #: for it, the step of that group, and the latest group in which it has run; -1 for none.
@@ -72,6 +73,11 @@ def appraise(
                 value[s] = -when[LOADED, i]
             else:
                 value[s] = (_CLASS if when[RAN, i] == g else 2.0 * _CLASS) - since[i]
+    elif policy == GROUP_LFU:
+        for s in range(number):
+            i = who[s]
+            due = when[DUE, i] == g and when[RAN, i] != g
+            value[s] = score[i] + (_CLASS if due else 0.0)
     elif policy == QUOTA_LRU:
         for s in range(number):
             value[s] = -used[layer[who[s]]]
@@ -119,7 +125,7 @@ def note(
         score[i] = t
     elif policy == MRU:
         score[i] = -t
-    elif policy in (LFU, LFRU):
+    elif policy in (LFU, LFRU, GROUP_LFU):
         total[i] += 1.0
         score[i] = total[i]
     elif policy == LEC:

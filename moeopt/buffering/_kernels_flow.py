@@ -28,7 +28,7 @@ def send(first, links, tail, head, cost, room, flow, potential, gains):
     ``links[first[v] : first[v + 1]]`` are the arcs at node `v`: arc `a` is ``a`` where it leaves
     and ``~a`` where it enters. `room` is each arc's capacity, `flow` what it carries, `potential`
     the distances from node 0 without flow. Writes what each unit saves into `gains` and returns
-    how many were sent: none after the first that saves nothing.
+    how many were sent: none from the first on that saves no more than rounding, which is written.
     """
     nodes = first.size - 1
     distance = np.full(nodes, np.inf)
@@ -82,10 +82,10 @@ def send(first, links, tail, head, cost, room, flow, potential, gains):
             distance[node] = np.inf
             done[node] = False
         gain = potential[0] - potential[last]
+        gains[unit] = max(gain, 0.0)
         # Less than rounding leaves of the largest price is nothing.
         if gain <= 1e-12 * abs(potential[0]):
             return unit
-        gains[unit] = gain
         node = last
         while node != 0:
             arc = came_by[node]

@@ -25,24 +25,32 @@ from moeopt.core.jit import kernel
 #: Loads that references must have paid for, within the groups that count, to be worth one.
 WINDOW = 50.0
 
+#: What every pair of experts is taken to have been seen together before the first group.
+PRIOR = 0.1
+
+#: Least and most patience: what a use one group later counts.
+PATIENCE = (0.2, 0.95)
+
 
 @kernel
 def expect(
     layer, active, before, rates, fades, share, count, follow, after, echo, sight, value,
-    weight, slope, seen, patience, rate,
+    weight, slope, seen, fits, rate,
 ):  # fmt: skip
     """Take in a group of one layer, and write what is now expected of the layer's experts.
 
     `active` are the experts of the group, `before` those of the layer's last one. `weight` maps
     features to expectations and is learned by temporal differences: what was expected at the last
-    group should have been 1 for those active now, and `patience` times what is expected now for
-    the others.
+    group should have been 1 for those active now, and `patience_of` the layer times what is
+    expected now for the others.
     """
     experts = count.shape[1]
     features = sight.shape[2]
     hot = np.zeros(experts, dtype=np.bool_)
     for expert in active:
         hot[expert] = True
+    if after[layer, 0, 0] == 0.0 and active.size > 0:
+        after[layer] = PRIOR * experts / active.size
     for f in range(fades.size):
         for expert in range(experts):
             echo[layer, f, expert] *= fades[f]
@@ -62,6 +70,7 @@ def expect(
         if hot[expert]:
             count[layer, expert] += 1.0
     seen[layer] += 1.0
+    patience = patience_of(layer, count, seen, fits)
     # Summed along rows: the inner loop runs over neighbours in memory.
     follows = np.zeros((fades.size, experts))
     for f in range(fades.size):
@@ -98,9 +107,16 @@ def expect(
 
 
 @kernel
+def patience_of(layer, count, seen, fits):
+    """Return what a use one group later counts: the more, the more groups fit into the cache."""
+    size = count[layer].sum() / seen[layer]
+    return min(PATIENCE[1], max(PATIENCE[0], 1.0 - size / fits))
+
+
+@kernel
 def serve_group(
     items, begin, layer, before, resident, pinned, due, sizes, worth, free, rates, fades, share,
-    count, follow, after, echo, sight, value, weight, slope, seen, patience, rate, missed, drop_at,
+    count, follow, after, echo, sight, value, weight, slope, seen, fits, rate, missed, drop_at,
     drop_item, drops,
 ):  # fmt: skip
     """Serve one group from the cache; returns the number of drops so far, -1 if one cannot fit.
@@ -112,7 +128,7 @@ def serve_group(
     active = items - layer * count.shape[1]
     expect(
         layer, active, before, rates, fades, share, count, follow, after, echo, sight, value,
-        weight, slope, seen, patience, rate,
+        weight, slope, seen, fits, rate,
     )  # fmt: skip
     for k in range(items.size):
         due[items[k]] = k + 1
@@ -139,21 +155,32 @@ def serve_group(
 @kernel
 def learned_load(
     items, starts, layers, resident, pinned, due, sizes, worth, free, rates, fades, share, count,
-    follow, after, echo, sight, value, weight, slope, seen, patience, rate, missed, drop_at,
-    drop_item,
+    follow, after, echo, sight, value, weight, slope, seen, fits, rate, residents_first, order,
+    missed, drop_at, drop_item,
 ):  # fmt: skip
     """Serve every reference; returns the number of drops, -1 if one cannot fit.
 
-    Group `g` is of layer ``g % layers``.
+    Group `g` is of layer ``g % layers``. With `residents_first` each group first runs what is there
+    when it begins: `order` is set to the references in the order in which they run, and `missed` is
+    in that order.
     """
     drops = 0
+    turn = items.copy()
     for group in range(starts.size - 1):
         layer = group % layers
+        if residents_first:
+            at = starts[group]
+            for there in (True, False):
+                for r in range(starts[group], starts[group + 1]):
+                    if resident[items[r]] == there:
+                        order[at] = r
+                        turn[at] = items[r]
+                        at += 1
         drops = serve_group(
-            items[starts[group] : starts[group + 1]], starts[group], layer,
-            _last_of(items, starts, group, layers) - layer * count.shape[1], resident, pinned, due,
+            turn[starts[group] : starts[group + 1]], starts[group], layer,
+            _last_of(turn, starts, group, layers) - layer * count.shape[1], resident, pinned, due,
             sizes, worth, free, rates, fades, share, count, follow, after, echo, sight, value,
-            weight, slope, seen, patience, rate, missed, drop_at, drop_item, drops,
+            weight, slope, seen, fits, rate, missed, drop_at, drop_item, drops,
         )  # fmt: skip
         if drops < 0:
             break
@@ -192,7 +219,7 @@ def _least(resident, pinned, due, value, worth):
 def learned_bypass(
     items, starts, layers, opens, pinned, sizes, miss_prices, load_prices, free_fill, most,
     capacity, rates, fades, share, count, follow, after, echo, sight, value, weight, slope, seen,
-    patience, rate, missed, load_at, load_item, drop_at, drop_item,
+    fits, rate, missed, load_at, load_item, drop_at, drop_item,
 ):  # fmt: skip
     """Change the residents before groups that are open; returns the numbers of loads and drops.
 
@@ -210,7 +237,6 @@ def learned_bypass(
     known, typical = 0, 0.0
     asked = np.zeros(sizes.size)
     spent = np.zeros(sizes.size)
-    ahead = 1.0 / (1.0 - patience)
     worth = value * price
     fresh = np.full(sizes.size, -1)
     loads = drops = 0
@@ -266,9 +292,10 @@ def learned_bypass(
             spent[item] += miss_prices[r]
         expect(
             layer, items[begin:end] - base, _last_of(items, starts, group, layers) - base, rates,
-            fades, share, count, follow, after, echo, sight, value, weight, slope, seen, patience,
+            fades, share, count, follow, after, echo, sight, value, weight, slope, seen, fits,
             rate,
         )  # fmt: skip
+        ahead = 1.0 / (1.0 - patience_of(layer, count, seen, fits))
         for item in range(base, base + count.shape[1]):
             if asked[item] == 0.0 and known > 0:
                 price[item] = typical
@@ -283,6 +310,8 @@ def _kept(load_price, typical):
     if typical <= 0.0:
         return 0.0
     groups = WINDOW * load_price / typical
+    if groups == np.inf:
+        return 1.0
     return groups / (1.0 + groups)
 
 

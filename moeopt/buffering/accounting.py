@@ -174,7 +174,9 @@ def device_memory(
     other_bytes
         On the device, not experts.
     """
-    without = model.device_expert_bytes(devices) + number("other_bytes", other_bytes)
+    if not number("other_bytes", other_bytes) >= 0:
+        raise InstanceError("other_bytes", other_bytes, "must be 0 or more", "correct it")
+    without = model.device_expert_bytes(devices) + other_bytes
     saved = model.saved_bytes(devices, slots)
     left = without - saved
     return Memory(slots, without, left, saved, saved / without, without / left)
@@ -195,7 +197,8 @@ def waste_factor(experts: int, capacity_factor: float, top_k: int) -> float:
     top_k
         Experts of a token.
     """
-    return experts * capacity_factor / top_k
+    room = whole("experts", experts) * number("capacity_factor", capacity_factor)
+    return room / _positive("top_k", whole("top_k", top_k))
 
 
 def miss_seconds(expert_bytes: float, link_bytes_per_s: float = LINK_BYTES_PER_S) -> float:
@@ -208,4 +211,11 @@ def miss_seconds(expert_bytes: float, link_bytes_per_s: float = LINK_BYTES_PER_S
     link_bytes_per_s
         Rate of the link.
     """
-    return expert_bytes / link_bytes_per_s
+    rate = _positive("link_bytes_per_s", number("link_bytes_per_s", link_bytes_per_s))
+    return number("expert_bytes", expert_bytes) / rate
+
+
+def _positive(path: str, value: float) -> float:
+    if not value > 0:
+        raise InstanceError(path, value, "must be > 0", "correct it")
+    return value

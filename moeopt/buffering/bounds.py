@@ -7,6 +7,9 @@ it, and a share of an item may be kept.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +19,13 @@ from moeopt.buffering.flow import (
     STAY,
     WAIT,
     Graph,
+    arcs_of,
     bypass_graph,
+    costs_of,
     flow_curve,
-    flow_schedule,
+    graph_of,
     next_reference,
-    sent,
+    proven,
     sorted_graph,
 )
 from moeopt.buffering.planning import split_slots
@@ -28,12 +33,11 @@ from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import Stream, streams
 from moeopt.core.arrays import FloatArray, IntArray
 
-#: Most references times units of room in the flows of one problem: each costs a fraction of a
-#: microsecond.
-MOST_STEPS = 40_000_000
+#: Most arcs times units of room in the flows of one problem: each costs a tenth of a microsecond.
+MOST_STEPS = 200_000_000
 
 #: Such steps in a second, cautiously.
-_STEPS_PER_S = 1e6
+_STEPS_PER_S = 5e6
 
 #: Most units into which the room of a cache with items of several sizes is divided.
 MOST_UNITS = 512
@@ -59,16 +63,39 @@ def bound(problem: BufferingProblem, time_limit_s: float | None = None) -> float
         Seconds that flows may take, about: with few of them the bound is a cheap one.
     """
     parts = streams(problem)
+    if problem.budget_bytes is None:
+        return bound_within(parts, time_limit_s)
+    units, out_of_time = _allowed(parts, time_limit_s)
+    return _budget_bound(problem, parts, units, out_of_time)
+
+
+def bound_within(parts: Sequence[Stream], time_limit_s: float | None = None) -> float:
+    """Return the sum of the bounds of some caches of stated room that the time allows.
+
+    Parameters
+    ----------
+    parts
+        What the caches see.
+    time_limit_s
+        As for `bound`.
+    """
+    units, out_of_time = _allowed(parts, time_limit_s)
+    return float(sum(cache_bound(part, units, out_of_time) for part in parts))
+
+
+def _allowed(parts: Sequence[Stream], time_limit_s: float | None) -> tuple[int, Callable[[], bool]]:
+    """Return how many units of flow there is time for in each cache, and what tells its end."""
+    until_s = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
     steps = MOST_STEPS
     if time_limit_s is not None:
         steps = int(min(steps, time_limit_s * _STEPS_PER_S))
-    units = steps // max(1, problem.num_references)
-    if problem.budget_bytes is not None:
-        return _budget_bound(problem, parts, units)
-    return float(sum(cache_bound(part, units) for part in parts))
+    units = steps // max(1, sum(map(arcs_of, parts)))
+    return units, lambda: time.perf_counter() > until_s
 
 
-def cache_bound(stream: Stream, units: int = MOST_UNITS) -> float:
+def cache_bound(
+    stream: Stream, units: int = MOST_UNITS, out_of_time: Callable[[], bool] = lambda: False
+) -> float:
     """Return a lower bound of what a cache of stated room costs.
 
     Parameters
@@ -76,7 +103,9 @@ def cache_bound(stream: Stream, units: int = MOST_UNITS) -> float:
     stream
         What the cache sees.
     units
-        Most units of flow that may be sent; with fewer than needed the bound is a cheap one.
+        Most units of flow that may be sent; with fewer than needed the bound is lower.
+    out_of_time
+        Asked now and then; when it is so, the bound is that of what was sent.
     """
     free = stream.items[~stream.pinned[stream.items]]
     if not free.size or stream.capacity is None:
@@ -86,16 +115,17 @@ def cache_bound(stream: Stream, units: int = MOST_UNITS) -> float:
     slots = min(int(room // sizes[0]), stream.num_items)
     if slots < (stream.serve == "load"):
         return cold_bound(stream)
-    if sizes.size == 1 and not stream.any_order:
-        if stream.serve == "load" and np.unique(stream.load_prices[free]).size == 1:
-            return layered_bound(stream, slots)
-        if slots <= units:
-            alike = replace(stream, sizes=np.ones(stream.num_items))
-            return flow_schedule(alike, slots + int(stream.pinned.sum()))[1]
+    in_order = sizes.size == 1 and not stream.any_order
+    if in_order and stream.serve == "load" and np.unique(stream.load_prices[free]).size == 1:
+        return layered_bound(stream, slots)
     best = cold_bound(stream) if stream.any_order else _cheap_bound(stream, slots)
-    if units > 0 and (sizes.size > 1 or slots <= units):
-        best = max(best, _relaxed(stream, room, min(units, MOST_UNITS)))
-    return best
+    if units <= 0:
+        return best
+    if in_order:
+        graph = graph_of(stream)
+        most = slots + int(stream.pinned.sum()) - graph.spare
+        return max(best, _after(graph, most, units, out_of_time))
+    return max(best, _relaxed(stream, room, min(units, MOST_UNITS), out_of_time))
 
 
 def cold_bound(stream: Stream) -> float:
@@ -144,21 +174,28 @@ def layered_bound(stream: Stream, slots: int) -> float:
     return total
 
 
-def _budget_bound(problem: BufferingProblem, parts: tuple[Stream, ...], units: int) -> float:
+def _budget_bound(
+    problem: BufferingProblem,
+    parts: tuple[Stream, ...],
+    units: int,
+    out_of_time: Callable[[], bool],
+) -> float:
     """Return the cost of the best split of the budget, from each layer's bounds for all slots."""
     sizes = problem.sizes_bytes().max(axis=1)
     curves = []
     for part in parts:
-        if problem.num_experts > units:
-            curve = np.full(part.num_items + 1, cold_bound(part))
-        else:
-            curve = _any_order_curve(part) if part.any_order else flow_curve(part)
+        cold = cold_bound(part)
+        curve = np.full(part.num_items + 1, cold)
+        if units > 0 and not out_of_time():
+            curve_of = _any_order_curve if part.any_order else flow_curve
+            curve = np.maximum(curve_of(part, out_of_time), cold)
         curves.append(curve)
     budget = float(problem.budget_bytes or 0)
     fewest = [int(np.argmax(np.isfinite(curve))) for curve in curves]
     if float(fewest @ sizes) > budget:
         return float(sum(cold_bound(part) for part in parts))
-    return split_slots(curves, sizes, budget).cost
+    total = sum(float(curve[np.isfinite(curve)][0]) for curve in curves)
+    return proven(split_slots(curves, sizes, budget).cost, total)
 
 
 def _cheap_bound(stream: Stream, slots: int) -> float:
@@ -178,29 +215,37 @@ def _cheap_bound(stream: Stream, slots: int) -> float:
     return max(cold, float(price[dearest][beyond].sum()))
 
 
-def _any_order_curve(stream: Stream) -> FloatArray:
+def _any_order_curve(stream: Stream, out_of_time: Callable[[], bool]) -> FloatArray:
     """Return the bound of every number of slots if references of a group may run in any order."""
     pins = int(stream.pinned.sum())
     sizes = np.ones(stream.num_items, dtype=np.int64)
     graph = load_relaxation(stream, sizes)
-    gains, _ = sent(graph, stream.num_items - pins)
+    costs = costs_of(graph, stream.num_items - pins, out_of_time)
     curve = np.full(stream.num_items + 1, np.inf)
-    saved = graph.base - np.concatenate(([0.0], np.cumsum(gains)))
     least = 1 if graph.tail.size else 0
-    curve[pins + least :] = np.maximum(saved[least:], 0.0)
+    curve[pins + least :] = costs[least:]
     return curve
 
 
-def _relaxed(stream: Stream, room: float, units: int) -> float:
+def _after(graph: Graph, slots: int, units: int, out_of_time: Callable[[], bool]) -> float:
+    """Return a bound for so many slots, of which so many units are sent."""
+    known = min(slots, units)
+    costs = costs_of(graph, known, out_of_time)
+    # No slot saves more than the one before.
+    left = (slots - known) * (costs[-2] - costs[-1]) if slots > known > 0 else 0.0
+    return proven(max(0.0, float(costs[-1] - left)), graph.base)
+
+
+def _relaxed(stream: Stream, room: float, units: int, out_of_time: Callable[[], bool]) -> float:
     """Return the value of the flow in which sizes are rounded down to `units` of the room."""
     free = ~stream.pinned
     sizes = np.where(free, stream.sizes, 0.0).astype(np.int64)
     unit = int(np.gcd.reduce(sizes))
-    unit *= max(1, -(-int(room) // (unit * max(1, units))))
+    if np.unique(sizes[free]).size > 1:
+        unit *= max(1, -(-int(room) // (unit * units)))
     sizes //= unit
     graph = (load_relaxation if stream.serve == "load" else bypass_relaxation)(stream, sizes)
-    gains, _ = sent(graph, min(int(room) // unit, int(sizes.sum())))
-    return max(0.0, graph.base - float(gains.sum()))
+    return _after(graph, min(int(room) // unit, int(sizes.sum())), units, out_of_time)
 
 
 def load_relaxation(stream: Stream, sizes: IntArray) -> Graph:

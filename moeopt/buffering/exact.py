@@ -13,11 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from moeopt.buffering.belady import belady
-from moeopt.buffering.bounds import cold_bound
+from moeopt.buffering.bounds import cache_bound, cold_bound
 from moeopt.buffering.exact_model import compile_model
 from moeopt.buffering.exact_solve import (
     Found,
-    arcs_of,
     at_hand,
     entries_of,
     flow_s,
@@ -25,7 +24,7 @@ from moeopt.buffering.exact_solve import (
     solve_by_model,
     split_budget,
 )
-from moeopt.buffering.flow import flow_within
+from moeopt.buffering.flow import arcs_of, flow_within
 from moeopt.buffering.plan import BufferingPlan, evaluate, violations
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import replay
@@ -154,13 +153,19 @@ def _by_flow(
         # Not even time to set the flow up.
         quick = replay(stream, "lru", record=True).schedule
         assert quick is not None, "it was asked for"
-        return Found([quick], rooms_of(group), cold_bound(stream), Limit.TIME)
+        return Found([quick], rooms_of(group), _cheap_bound(stream, context), Limit.TIME)
     flowed = flow_within(stream, slots_of(stream), context.out_of_time)
-    if flowed.bound == flowed.cost:
-        return Found([flowed.schedule], rooms_of(group), flowed.cost)
-    other, cost = clairvoyant_schedule(stream)
+    if flowed.ended:
+        return Found([flowed.schedule], rooms_of(group), flowed.bound)
+    other, cost = clairvoyant_schedule(stream, context.out_of_time)
     best = other if cost < flowed.cost else flowed.schedule
-    return Found([best], rooms_of(group), flowed.bound, Limit.TIME)
+    bound = max(flowed.bound, _cheap_bound(stream, context))
+    return Found([best], rooms_of(group), bound, Limit.TIME)
+
+
+def _cheap_bound(stream: Stream, context: Context) -> float:
+    """Return a bound without a flow; when time is up for the whole solve, what is paid anyhow."""
+    return cold_bound(stream) if context.out_of_time() else cache_bound(stream, 0)
 
 
 def slots_of(stream: Stream) -> int:

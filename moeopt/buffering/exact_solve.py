@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.buffering.bounds import MOST_UNITS, cache_bound, cold_bound
+from moeopt.buffering.bounds import bound as bound_of
+from moeopt.buffering.bounds import bound_within
 from moeopt.buffering.exact_frame import Frame
 from moeopt.buffering.exact_model import compile_model, point_of, schedule_in, schedules_of
-from moeopt.buffering.flow import flow_curve, flow_schedule
+from moeopt.buffering.flow import arcs_of, flow_curve, flow_schedule, proven
 from moeopt.buffering.nodes import choice_of, nodes_of
 from moeopt.buffering.plan import BufferingPlan
 from moeopt.buffering.planning import split_slots
+from moeopt.buffering.portfolio import planned
 from moeopt.buffering.problem import BufferingProblem
-from moeopt.buffering.sizes import sized_schedule
-from moeopt.buffering.stream import Schedule, Stream
+from moeopt.buffering.sizes import clairvoyant_schedule, sized_schedule
+from moeopt.buffering.stream import Schedule, Stream, with_capacity
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
@@ -28,10 +30,7 @@ from moeopt.mip import LinearModel, MipAnswer, solve_model
 _ENTRIES_PER_S = 1e6
 
 #: Seconds of a flow for each arc and slot, cautiously.
-_FLOW_S = 4e-7
-
-#: Seconds of a flow that bounds, for each reference and unit, cautiously.
-_UNIT_S = 4e-6
+_FLOW_S = 1e-7
 
 #: Part of the time that the relaxation may take before the search.
 _START_SHARE = 0.4
@@ -77,14 +76,6 @@ def entries_of(stream: Stream) -> int:
     nodes = nodes_of(stream)
     links = nodes.links()
     return int((nodes.time[nodes.after[links]] - nodes.time[links]).sum()) + 4 * nodes.count
-
-
-def arcs_of(stream: Stream) -> int:
-    """Return about how many arcs a cache's flow has."""
-    arcs = 5 * stream.items.size
-    if stream.loads_per_group is not None:
-        arcs += stream.num_groups * stream.num_items
-    return arcs
 
 
 def flow_s(stream: Stream) -> float:
@@ -178,22 +169,22 @@ def at_hand(
         return _of_budget(problem, group, known, context)
     schedules, total = [], 0.0
     for done, stream in enumerate(group):
-        limit_s = _START_SHARE * context.remaining_s() / (len(group) - done)
-        sized = sized_schedule(stream, None if math.isinf(limit_s) else limit_s)
+        limit_s = _start_s(context, len(group) - done)
+        sized = sized_schedule(stream, limit_s)
         schedule, nodes = sized.schedule, nodes_of(stream)
         if known is not None:
             theirs = schedule_in(known, stream)
             if choice_of(stream, nodes, theirs).cost(nodes) < sized.cost:
                 schedule = theirs
         schedules.append(schedule)
-        total += _cheap_bound(stream, limit_s) if sized.bound is None else sized.bound
+        total += bound_within([stream], limit_s) if sized.bound is None else sized.bound
     return Found(schedules, rooms_of(group), total, Limit.TIME)
 
 
-def _cheap_bound(stream: Stream, limit_s: float) -> float:
-    """Return a bound by a flow of as many units as there is time for."""
-    units = limit_s / (_UNIT_S * max(1, stream.items.size))
-    return cache_bound(stream, int(min(units, MOST_UNITS)))
+def _start_s(context: Context, caches: int) -> float | None:
+    """Return the seconds for the start of one of so many caches, ``None`` for no limit."""
+    limit_s = _START_SHARE * context.remaining_s() / caches
+    return None if math.isinf(limit_s) else limit_s
 
 
 def rooms_of(group: Sequence[Stream]) -> IntArray:
@@ -208,19 +199,36 @@ def split_budget(problem: BufferingProblem, group: Sequence[Stream]) -> Found:
     split = split_slots(curves, problem.sizes_bytes().max(axis=1), problem.budget_bytes)
     slots = split.slots.tolist()
     schedules = [flow_schedule(stream, k)[0] for stream, k in zip(group, slots, strict=True)]
-    return Found(schedules, split.slots, split.cost)
+    total = sum(float(curve[np.isfinite(curve)][0]) for curve in curves)
+    return Found(schedules, split.slots, proven(split.cost, total))
 
 
 def _of_budget(
     problem: BufferingProblem, group: Sequence[Stream], known: BufferingPlan | None,
     context: Context,
 ) -> Found:  # fmt: skip
-    bound = float(sum(map(cold_bound, group)))
+    bound = bound_of(problem, _start_s(context, 1))
+    if known is None and sum(map(flow_s, group)) > context.remaining_s():
+        known, _ = planned(problem, "lru", context)
+        if known is not None:
+            return _in_rooms(group, known, bound, context)
     if known is not None:
         theirs = [schedule_in(known, stream) for stream in group]
         return Found(theirs, np.array(known.capacity), bound, Limit.TIME)
-    if sum(map(flow_s, group)) > context.remaining_s():
-        return Found(None, np.zeros(len(group), dtype=np.int64), bound, Limit.TIME)
     # References run as stated, which is one of their orders.
     split = split_budget(problem, group)
     return Found(split.schedules, split.rooms, bound, Limit.TIME)
+
+
+def _in_rooms(
+    group: Sequence[Stream], plan: BufferingPlan, bound: float, context: Context
+) -> Found:
+    """Return schedules that know the future for the rooms of a plan, its own when time is up."""
+    schedules = []
+    for stream in group:
+        if context.out_of_time():
+            schedules.append(schedule_in(plan, stream))
+            continue
+        stated = with_capacity(stream, int(plan.capacity[stream.cache]))
+        schedules.append(clairvoyant_schedule(stated, context.out_of_time)[0])
+    return Found(schedules, np.array(plan.capacity), bound, Limit.TIME)

@@ -22,6 +22,15 @@ from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 #: Arcs times slots between two looks at the clock: a part of a second.
 _ARCS_AT_ONCE = 500_000
 
+#: What rounding may add to the difference of two sums, as a share of the sums.
+_ROUNDING = 1e-13
+
+#: Sums of whole numbers up to this are not rounded.
+_WHOLE = 2.0**53
+
+#: What a bound may be above the truth, as a share: less than any two figures are told apart by.
+_NEGLIGIBLE = 1e-9
+
 #: What an arc of a graph stands for.
 WAIT, LOAD, SERVE, STAY, DROP = range(5)
 
@@ -65,23 +74,59 @@ class Graph:
     spare: int
 
 
-def flow_curve(stream: Stream) -> FloatArray:
+def flow_curve(stream: Stream, out_of_time: Callable[[], bool] = lambda: False) -> FloatArray:
     """Return the least cost of a stream for every number of slots, ``(items + 1,)``.
 
-    Non-increasing and convex where finite; ``inf`` where no schedule exists.
+    Non-increasing and convex where finite; ``inf`` where no schedule exists. When time is up the
+    rest is what no schedule costs less than.
 
     Parameters
     ----------
     stream
         What the cache sees; its items must be of one size.
+    out_of_time
+        Asked now and then.
     """
     graph = graph_of(stream)
-    gains, _ = sent(graph, stream.num_items - graph.spare)
+    units = max(0, stream.num_items - graph.spare)
     curve = np.full(stream.num_items + 1, np.inf)
-    saved = np.concatenate(([0.0], np.cumsum(gains)))
-    # Sums of many prices end a little beside nothing.
-    curve[graph.spare :] = np.maximum(graph.base - saved, 0.0)[: curve.size - graph.spare]
+    curve[graph.spare :] = costs_of(graph, units, out_of_time)[: curve.size - graph.spare]
     return curve
+
+
+def costs_of(
+    graph: Graph, units: int, out_of_time: Callable[[], bool] = lambda: False
+) -> FloatArray:
+    """Return the least cost of 0, 1, ... units of flow, ``(units + 1,)``.
+
+    When time is up the rest is less: each further unit is taken to save what the last one did.
+
+    Parameters
+    ----------
+    graph, units, out_of_time
+        As for `sent`.
+    """
+    gains, _ = sent(graph, units, out_of_time)
+    known = np.full(units, gains[-1] if gains.size else graph.base)
+    known[: gains.size] = gains
+    # Sums of many prices end a little beside nothing.
+    return np.maximum(graph.base - np.concatenate(([0.0], np.cumsum(known))), 0.0)
+
+
+def proven(cost: float, total: float) -> float:
+    """Return a bound, a total less what is saved, without what rounding may have added to it.
+
+    Parameters
+    ----------
+    cost
+        The difference.
+    total
+        What is paid if nothing is saved.
+    """
+    if cost.is_integer() and total.is_integer() and total <= _WHOLE:
+        return max(0.0, cost)
+    off = _ROUNDING * total
+    return max(0.0, cost - off if off > _NEGLIGIBLE * cost else cost)
 
 
 def flow_schedule(stream: Stream, slots: int) -> tuple[Schedule, float]:
@@ -110,11 +155,14 @@ class Flowed:
         What it costs.
     bound
         No schedule for all slots costs less: none that is still to come saves more than the last.
+    ended
+        Whether no slot is still to come.
     """
 
     schedule: Schedule
     cost: float
     bound: float
+    ended: bool
 
 
 def flow_within(
@@ -137,7 +185,16 @@ def flow_within(
     to_come = max(0, units - gains.size)
     # Before the first slot is sent nothing is known of what one can save.
     most = to_come * float(gains[-1]) if gains.size else (graph.base if to_come else 0.0)
-    return Flowed(make(stream, graph, flow > 0), cost, max(0.0, cost - most))
+    bound = proven(max(0.0, cost - most), graph.base)
+    return Flowed(make(stream, graph, flow > 0), cost, bound, ended=to_come == 0)
+
+
+def arcs_of(stream: Stream) -> int:
+    """Return about how many arcs a stream's graph has."""
+    arcs = 5 * stream.items.size
+    if stream.loads_per_group is not None:
+        arcs += int(stream.opens.sum()) * stream.num_items
+    return arcs
 
 
 def graph_of(stream: Stream) -> Graph:
@@ -250,6 +307,8 @@ def sent(
 ) -> tuple[FloatArray, IntArray]:
     """Return what each slot saves, ``(units,)``, and the flow of each arc.
 
+    Slots that save no more than rounding does are not sent; what they might save is told.
+
     Parameters
     ----------
     graph
@@ -271,7 +330,9 @@ def sent(
         if out_of_time():
             return gains[:begin], flow
         part = gains[begin : begin + piece]
-        if send(*arcs, part) < part.size:
+        count = send(*arcs, part)
+        if count < part.size:
+            gains[begin + count :] = part[count]
             break
     return gains, flow
 

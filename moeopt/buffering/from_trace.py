@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.core.arguments import whole
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, own_array
 from moeopt.core.errors import InstanceError
+from moeopt.core.sentences import require_fields
 from moeopt.traces.trace import RoutingTrace
 
 Weights = Literal["tokens", "gates"]
+
+#: Fields of the problem that are made from the trace.
+_MADE = ("layers", "experts", "active", "starts", "weights")
 
 
 def buffering_problem(
@@ -52,9 +56,14 @@ def buffering_problem(
     Raises
     ------
     InstanceError
-        If the trace has no tokens or no gate weights that were asked for, or a number is not
-        positive.
+        If the trace has no tokens or no gate weights that were asked for, a number is not
+        positive, or there is no such field.
     """
+    if not isinstance(trace, RoutingTrace):
+        raise InstanceError(
+            "trace", type(trace).__name__, "must be a RoutingTrace", "read one with moeopt.traces"
+        )
+    require_fields(fields, [n for n in BufferingProblem.__struct_fields__ if n not in _MADE])
     experts = _kept(trace, layers)
     if trace.num_tokens == 0:
         raise InstanceError("trace", "<0 tokens>", "must have a token", "take a longer trace")
@@ -128,7 +137,7 @@ def _kept(trace: RoutingTrace, layers: Sequence[int] | None) -> IntArray:
     """Return the experts of the layers that are kept, ``(tokens, kept, top_k)``."""
     if layers is None:
         return trace.expert_ids.astype(np.int64)
-    kept = [whole("layers", layer) for layer in layers]
+    kept = [whole("layers", layer) for layer in own_array(layers, "layers").ravel()]
     if not kept or min(kept) < 0 or max(kept) >= trace.num_layers or len(set(kept)) < len(kept):
         raise InstanceError(
             "layers",
@@ -141,15 +150,15 @@ def _kept(trace: RoutingTrace, layers: Sequence[int] | None) -> IntArray:
 
 def _mass(trace: RoutingTrace, layers: Sequence[int] | None, weights: Weights) -> FloatArray | None:
     """Return the gate weights of the layers that are kept; ``None`` if tokens are counted."""
+    if not isinstance(weights, str) or weights not in get_args(Weights):
+        raise InstanceError("weights", weights, 'must be "tokens" or "gates"', "choose one of them")
     if weights == "tokens":
         return None
-    if weights != "gates":
-        raise InstanceError("weights", weights, 'must be "tokens" or "gates"', "choose one of them")
     if trace.gate_weights is None:
         raise InstanceError(
             "weights", weights, "needs a trace with gate weights", 'count with weights="tokens"'
         )
-    gates = trace.gate_weights if layers is None else trace.gate_weights[:, list(layers)]
+    gates = trace.gate_weights if layers is None else trace.gate_weights[:, np.ravel(layers)]
     return gates.astype(np.float64)
 
 

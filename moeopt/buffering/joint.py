@@ -64,7 +64,10 @@ def device_problem(
     device
         Which one.
     """
-    mine = _devices_of(problem, assignment)[0] == device
+    dealt, devices = _devices_of(problem, assignment)
+    if not 0 <= whole("device", device) < devices:
+        raise InstanceError("device", device, f"must be below {devices}, from 0", "name another")
+    mine = dealt == device
     kept = mine.ravel()[problem.item_of()]
     counts = np.concatenate(([0], np.cumsum(kept)))
     pinned = problem.pinned
@@ -148,12 +151,17 @@ def joint_assignment(
     paid = [cache.paid(table, devices) for cache in caches]
     began = sum(cache.cost(rows) for cache, rows in zip(caches, paid, strict=True))
     tried = swaps = 0
-    for layer in range(problem.num_layers):
-        at = 0 if problem.pooled else layer
-        search = _Search(caches[at], table, paid[at])
-        search.run(layer, most_tries, rng)
-        paid[at] = search.paid
-        tried, swaps = tried + search.tried, swaps + search.swaps
+    again = True
+    while again:
+        before = swaps
+        for layer in range(problem.num_layers):
+            at = 0 if problem.pooled else layer
+            search = _Search(caches[at], table, paid[at])
+            search.run(layer, most_tries, rng)
+            paid[at] = search.paid
+            tried, swaps = tried + search.tried, swaps + search.swaps
+        # In a pool, what a later layer swaps may make a swap of an earlier one pay.
+        again = problem.pooled and most_tries is None and swaps > before
     cost = sum(cache.cost(rows) for cache, rows in zip(caches, paid, strict=True))
     return Joint(table, cost, began, tried, swaps)
 
@@ -201,10 +209,11 @@ class _Search:
     def run(self, layer: int, most: int | None, rng: np.random.Generator) -> None:
         """Look at all pairs in some order, round after round, until none of them is better."""
         row = self.table[layer]
-        pairs = np.stack(np.triu_indices(row.size, 1), axis=1)
+        # The same order in every round: so many pairs in a row without a swap are all of them.
+        pairs = rng.permutation(np.stack(np.triu_indices(row.size, 1), axis=1)).tolist()
         since = 0
         while since < len(pairs):
-            for a, b in rng.permutation(pairs).tolist():
+            for a, b in pairs:
                 since += 1
                 if row[a] != row[b]:
                     if self.tried == most:

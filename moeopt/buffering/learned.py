@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from moeopt.buffering._kernels_learned import learned_bypass, learned_load
+from moeopt.buffering._kernels_learned import PRIOR, learned_bypass, learned_load
 from moeopt.buffering.policies import Hints, Replay
 from moeopt.buffering.stream import Schedule, Stream
 from moeopt.core.arrays import BoolArray, FloatArray
@@ -34,14 +34,8 @@ FADES = np.array([0.0, 0.5, 0.8])
 #: the part of all experts that are active.
 START = np.array([0.1, 0.2, 0.4, 0.2, 0.2, 0.7, 0.7, 0.7, 0.0])
 
-#: Least and most patience: what a use one group later counts.
-PATIENCE = (0.2, 0.95)
-
 #: Size of the first steps of learning.
 RATE = 0.02
-
-#: What every pair of experts is taken to have been seen together before the first group.
-PRIOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -68,22 +62,24 @@ def learner(
     Parameters
     ----------
     stream
-        What the cache will see; only its shape is used, and how large its groups are.
+        What the cache will see; only its shape is used, and with a history how large its first
+        group is.
     capacity
         Room of the cache: the more fits, the farther the policy looks ahead.
     history
         Past counts of each item, ``(items,)``; they stand for ten groups.
     group_size
-        References of a group, about; left out, the mean of the stream's.
+        References of a group, about, by which counts become shares; left out, those of the first
+        group that has any.
     """
     layers = stream.num_layers
     experts = stream.num_items // layers
-    size = stream.items.size / max(1, stream.num_groups) if group_size is None else group_size
     fits = max(1.0, capacity / float(stream.sizes.mean())) / layers
     count = np.zeros((layers, experts))
     seen = np.zeros(layers)
     share = np.zeros((layers, experts, RATES.size))
     if history is not None and history.any():
+        size = _first_size(stream) if group_size is None else group_size
         past = history.reshape(layers, experts)
         per_group = past / np.maximum(past.sum(axis=1, keepdims=True), 1e-300) * size
         count += 10 * np.minimum(per_group, 1.0)
@@ -98,17 +94,23 @@ def learner(
             share,
             count,
             pairs,
-            np.full((layers, FADES.size, experts), PRIOR * experts / max(size, 1.0)),
+            np.zeros((layers, FADES.size, experts)),
             np.zeros((layers, FADES.size, experts)),
             np.zeros((layers, experts, START.size)),
             value.ravel(),
             START.copy(),
             np.full(START.size, 1e-3),
             seen,
-            float(np.clip(1 - size / fits, *PATIENCE)),
+            fits,
             RATE,
         )
     )
+
+
+def _first_size(stream: Stream) -> int:
+    """Return the references of the first group that has any, 0 if none has."""
+    sizes = np.diff(stream.starts)
+    return int(sizes[np.argmax(sizes > 0)]) if sizes.size else 0
 
 
 def replay_learned(stream: Stream, capacity: int, hints: Hints, record: bool) -> Replay:
@@ -146,7 +148,7 @@ def learned(
     Parameters
     ----------
     stream
-        What the cache sees.
+        What the cache sees; with its `any_order` each group first runs what it finds resident.
     capacity
         Room of the cache, enough for any item with ``serve="load"``.
     history
@@ -161,18 +163,21 @@ def learned(
 
 def _load(stream: Stream, capacity: int, state: tuple[Any, ...], missed: BoolArray) -> Schedule:
     drop_at, drop_item = np.empty((2, stream.items.size), dtype=np.int64)
+    order = np.arange(stream.items.size)
     drops = learned_load(
         stream.items, stream.starts, stream.num_layers, *cache_state(stream, capacity), *state,
-        missed, drop_at, drop_item,
+        stream.any_order, order, missed, drop_at, drop_item,
     )  # fmt: skip
     if drops < 0:
         raise too_small(capacity)
     loads = np.flatnonzero(missed)
+    missed[order] = missed.copy()
     return Schedule(
         load_at=loads,
-        load_item=stream.items[loads],
+        load_item=stream.items[order[loads]],
         drop_at=drop_at[:drops].copy(),
         drop_item=drop_item[:drops].copy(),
+        order=order if stream.any_order else None,
     )
 
 

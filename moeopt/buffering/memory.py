@@ -100,12 +100,18 @@ def share_memory(
     Raises
     ------
     InstanceError
-        If none leaves room for the experts of a step.
+        If none leaves room for the experts of a step, or a number is negative.
     """
-    context = number("kv_bytes_per_token", kv_bytes_per_token) * context_tokens
+    if "concurrent" in fields:
+        raise InstanceError("concurrent", fields["concurrent"], "must be left out", "see sequences")
+    memory = _some("memory_bytes", number("memory_bytes", memory_bytes))
+    context = _some("kv_bytes_per_token", number("kv_bytes_per_token", kv_bytes_per_token))
+    context *= _some("context_tokens", whole("context_tokens", context_tokens))
     points = []
-    for at_once in sequences:
-        left = number("memory_bytes", memory_bytes) - whole("sequences", at_once) * context
+    for at_once in np.atleast_1d(sequences).tolist():
+        if whole("sequences", at_once) < 1:
+            raise InstanceError("sequences", at_once, "must be 1 or more", "correct the entry")
+        left = memory - at_once * context
         clocked = timing(at_once) if callable(timing) else timing
         given: dict[str, Any] = {"slots": trace.num_experts, "timing": clocked} | fields
         if given.get("pooled"):
@@ -129,6 +135,12 @@ def share_memory(
     return tuple(
         replace(point, on_frontier=bool(on)) for point, on in zip(points, first, strict=True)
     )
+
+
+def _some(path: str, value: float) -> float:
+    if not 0 <= value < np.inf:
+        raise InstanceError(path, value, "must be finite and 0 or more", "correct it")
+    return value
 
 
 def _point(

@@ -12,8 +12,8 @@ from moeopt.buffering._kernels_learned import serve_group
 from moeopt.buffering.learned import cache_state, learner, too_small
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import streams
-from moeopt.core.arguments import whole
-from moeopt.core.arrays import IntArray, own_array
+from moeopt.core.arguments import number, whole
+from moeopt.core.arrays import IntArray, own_array, require_finite_nonnegative
 from moeopt.core.errors import InstanceError
 
 
@@ -46,14 +46,14 @@ class LearnedCache:
     slots
         Experts that fit.
     active_experts
-        Experts that a group will ask for, about: sets how far ahead the policy looks.
+        Experts that a group will ask for, about: what `history` is scaled to.
     history
         Past counts of each expert, ``(experts,)``.
 
     Raises
     ------
     InstanceError
-        If a number is not positive.
+        If a number is not positive, or a count is negative or not finite.
 
     Examples
     --------
@@ -74,6 +74,11 @@ class LearnedCache:
             raise InstanceError(
                 "history", f"<shape {counts.shape}>", f"must have shape ({experts},)", "correct it"
             )
+        if counts is not None:
+            require_finite_nonnegative(counts, "history")
+        asked = number("active_experts", active_experts)
+        if not 0 < asked < np.inf:
+            raise InstanceError("active_experts", asked, "must be finite and > 0", "correct it")
         nothing = np.zeros(0, dtype=np.int64)
         empty = BufferingProblem(
             experts=self.experts,
@@ -82,7 +87,7 @@ class LearnedCache:
             slots=self.slots,
         )
         (stream,) = streams(empty)
-        self._state = learner(stream, self.slots, counts, group_size=active_experts).arrays
+        self._state = learner(stream, self.slots, counts, group_size=asked).arrays
         self._cache = cache_state(stream, self.slots)
         self._before = nothing
 
@@ -99,12 +104,16 @@ class LearnedCache:
         InstanceError
             If one of them does not exist or occurs twice.
         """
-        items = np.array(own_array(active, "active", np.int64).ravel(), dtype=np.int64)
+        given = own_array(active, "active").ravel()
+        items = given.astype(np.int64)
         if items.size and (
-            items.min() < 0 or items.max() >= self.experts or np.unique(items).size < items.size
+            given.dtype.kind not in "iu"
+            or items.min() < 0
+            or items.max() >= self.experts
+            or np.unique(items).size < items.size
         ):
             rule = f"must be different experts below {self.experts}"
-            raise InstanceError("active", items.tolist(), rule, "name each expert once")
+            raise InstanceError("active", given.tolist(), rule, "name each expert once")
         missed = np.zeros(items.size, dtype=np.bool_)
         drops = np.empty((2, items.size), dtype=np.int64)
         count = serve_group(

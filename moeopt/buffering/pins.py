@@ -15,7 +15,13 @@ import numpy as np
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import hints_of, least_room, matching_of, replay
 from moeopt.buffering.stream import Stream, streams
-from moeopt.core.arrays import FloatArray, IntArray, require_finite_nonnegative, require_shape
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    own_array,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 
 
@@ -102,7 +108,7 @@ def _with_pins(part: Stream, items: IntArray) -> Stream:
 def _popularity(problem: BufferingProblem, popularity: FloatArray | None) -> FloatArray:
     shape = (problem.num_layers, problem.num_experts)
     if popularity is not None:
-        counts = np.asarray(popularity, dtype=np.float64)
+        counts = own_array(popularity, "popularity", np.float64)
         require_shape(counts, "popularity", shape, "layers, experts")
         require_finite_nonnegative(counts, "popularity")
         return counts

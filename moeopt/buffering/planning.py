@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.core.arguments import number
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, own_array
 from moeopt.core.errors import InstanceError
 
 #: A choice this close to the bound is optimal up to rounding.
@@ -70,7 +70,7 @@ def split_slots(
     """
     sizes = _sizes(len(curves), slot_bytes)
     curves = [_checked(layer, curve) for layer, curve in enumerate(curves)]
-    budget = number("budget_bytes", budget_bytes)
+    budget = _finite("budget_bytes", budget_bytes)
     if (sizes == sizes[0]).all():
         # What is left of a slot is of no use, and would make the relaxation weaker.
         budget = float(np.floor(budget / sizes[0] * (1 + _ROUNDING)) * sizes[0])
@@ -107,7 +107,7 @@ def uniform_slots(
     """
     wanted = np.atleast_1d(np.asarray(most, dtype=np.int64))
     sizes = _sizes(wanted.size, slot_bytes)
-    slots, left = np.zeros_like(wanted), number("budget_bytes", budget_bytes)
+    slots, left = np.zeros_like(wanted), _finite("budget_bytes", budget_bytes)
     while True:
         # All at once as often as that goes, then one by one.
         open_ = slots < wanted
@@ -238,21 +238,31 @@ def _cost(curves: Sequence[FloatArray], slots: IntArray) -> float:
     return float(sum(curve[t] for curve, t in zip(curves, slots.tolist(), strict=True)))
 
 
+def _finite(path: str, value: float) -> float:
+    if not np.isfinite(found := number(path, value)):
+        raise InstanceError(path, value, "must be a finite number", "correct it")
+    return found
+
+
 def _sizes(layers: int, slot_bytes: FloatArray | float) -> FloatArray:
     sizes = np.asarray(slot_bytes, dtype=np.float64)
-    if layers < 1 or sizes.shape not in ((), (layers,)) or not (sizes > 0).all():
+    if (
+        layers < 1
+        or sizes.shape not in ((), (layers,))
+        or not ((sizes > 0) & np.isfinite(sizes)).all()
+    ):
         raise InstanceError(
             "slot_bytes",
             f"<shape {sizes.shape}>",
-            f"must be positive, one number or one for each of the {layers} layers",
+            f"must be positive and finite, one number or one for each of the {layers} layers",
             "give the bytes of a slot",
         )
     return np.broadcast_to(sizes, (layers,))
 
 
 def _checked(layer: int, curve: FloatArray) -> FloatArray:
-    costs = np.asarray(curve, dtype=np.float64)
-    if costs.ndim != 1 or np.isnan(costs).any() or not np.isfinite(costs).any():
+    costs = own_array(curve, f"curves[{layer}]", np.float64)
+    if costs.ndim != 1 or not (costs > -np.inf).all() or not np.isfinite(costs).any():
         raise InstanceError(
             f"curves[{layer}]",
             f"<shape {costs.shape}>",

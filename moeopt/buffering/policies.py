@@ -107,7 +107,8 @@ class Policy:
     code
         Of the rule in the kernels; ``None`` for one that has its own `run`.
     run
-        Replays a stream at a capacity with hints; the last argument asks for the schedule.
+        Replays a stream at a capacity with hints; the last argument asks for the schedule. If the
+        stream's `any_order` says so, each group first runs what it finds resident.
     needs_history
         Whether it is nothing without counts of the past.
     offline
@@ -190,6 +191,14 @@ _RULES = (
         "Least frequently used. With a history, and where loads are not on demand, what it counts"
         " asks to come in before the first group.",
         _kernels.LFU,
+    ),
+    Policy(
+        "group_lfu",
+        "the least frequently used goes, but none that the pass is still to run",
+        "As lfu, but the group's own items that it is still to run are worth more than all others.",
+        "LFU with what any system knows once a gate has spoken, as the rules of inactive_lifo and"
+        " least_stale have it.",
+        _kernels.GROUP_LFU,
     ),
     Policy(
         "lfru",
@@ -326,10 +335,11 @@ def known_at_start(
         Counts of each item in the past, ``(items,)``.
     """
     counts = np.zeros(stream.num_items)
-    if history is None or policy.code not in (_kernels.LFU, _kernels.LEC, _kernels.STATIC):
+    frequent = policy.code in (_kernels.LFU, _kernels.GROUP_LFU)
+    if history is None or not (frequent or policy.code in (_kernels.LEC, _kernels.STATIC)):
         return counts, np.zeros(stream.num_items, dtype=np.bool_)
     counts += history
-    if policy.code == _kernels.LFU:
+    if frequent:
         return counts, counts > 0
     if policy.code == _kernels.LEC:
         unit = stream.load_prices

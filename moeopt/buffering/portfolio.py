@@ -10,9 +10,9 @@ import numpy as np
 from moeopt.buffering.bounds import bound as bound_of
 from moeopt.buffering.plan import BufferingPlan, evaluate
 from moeopt.buffering.planning import split_slots
-from moeopt.buffering.policies import POLICIES, policy_named
+from moeopt.buffering.policies import POLICIES, Hints, policy_named
 from moeopt.buffering.problem import BufferingProblem
-from moeopt.buffering.replays import hints_of, least_room, miss_curve, policy_plan
+from moeopt.buffering.replays import hints_of, least_room, matching_of, miss_curve, policy_plan
 from moeopt.buffering.stream import Stream, streams
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.result import Limit
@@ -21,9 +21,10 @@ from moeopt.core.wing import Method, Outcome
 
 Run = Callable[[BufferingProblem, Context, object], Outcome]
 
-#: Every how many slots a policy with its own replay is tried to divide a budget; between them its
-#: costs are taken to lie on lines.
-_STEP = 4
+#: Every how many slots a policy is tried to divide a budget, coarse to fine while time is left;
+#: between them its costs are taken to lie on lines. One with its own replay is not tried finer than
+#: `_OWN_STEP`.
+_STEPS, _OWN_STEP = (16, 4, 1), 4
 
 
 def by_policy(name: str) -> Run:
@@ -31,8 +32,10 @@ def by_policy(name: str) -> Run:
 
     def run(problem: BufferingProblem, context: Context, warm_start: object) -> Outcome:
         del warm_start
-        plan = planned(problem, name)
-        return Outcome(plan=plan, bound=bound_in(problem, context), statistics={"policy": name})
+        plan, limit = planned(problem, name, context)
+        return Outcome(
+            plan=plan, bound=bound_in(problem, context), limit=limit, statistics={"policy": name}
+        )
 
     return run
 
@@ -61,8 +64,10 @@ def refuses_policy(name: str) -> Callable[[BufferingProblem], str | None]:
     return refuses
 
 
-def planned(problem: BufferingProblem, policy: str) -> BufferingPlan | None:
-    """Return the plan of a policy, ``None`` if the caches have too little room for any.
+def planned(
+    problem: BufferingProblem, policy: str, context: Context
+) -> tuple[BufferingPlan | None, Limit | None]:
+    """Return the plan of a policy and what cut it short; no plan if caches have too little room.
 
     Parameters
     ----------
@@ -70,18 +75,24 @@ def planned(problem: BufferingProblem, policy: str) -> BufferingPlan | None:
         References and caches. A budget is divided so that the policy itself pays least.
     policy
         Its name.
+    context
+        Of the solve: without time, a budget is divided by a coarse look at the policy.
     """
     parts = streams(problem)
-    rooms = rooms_of(problem, parts, policy)
+    rooms, limit = rooms_of(problem, parts, policy, context)
     if rooms is None:
-        return None
+        return None, limit
     if any(room < least_room(part) for room, part in zip(rooms.tolist(), parts, strict=True)):
-        return None
-    return policy_plan(problem, policy, rooms)
+        return None, limit
+    return policy_plan(problem, policy, rooms), limit
 
 
-def rooms_of(problem: BufferingProblem, parts: tuple[Stream, ...], policy: str) -> IntArray | None:
-    """Return the room of each cache, ``(caches,)``; ``None`` if a budget serves no layer.
+def rooms_of(
+    problem: BufferingProblem, parts: tuple[Stream, ...], policy: str, context: Context
+) -> tuple[IntArray | None, Limit | None]:
+    """Return the room of each cache, ``(caches,)``, and what cut the search for it short.
+
+    ``None`` if a budget serves no layer.
 
     Parameters
     ----------
@@ -89,15 +100,17 @@ def rooms_of(problem: BufferingProblem, parts: tuple[Stream, ...], policy: str) 
         What was asked, and its streams.
     policy
         For whose costs a budget is divided.
+    context
+        Of the solve.
     """
     if problem.budget_bytes is None:
-        return np.array([part.capacity for part in parts], dtype=np.int64)
+        return np.array([part.capacity for part in parts], dtype=np.int64), None
     largest = problem.sizes_bytes().max(axis=1)
     fewest = np.array([least_room(part) for part in parts])
     if float((fewest * largest).sum()) > problem.budget_bytes:
-        return None
-    curves = [_curve(problem, part, policy) for part in parts]
-    return split_slots(curves, largest, problem.budget_bytes).slots
+        return None, None
+    curves, limit = _curves(problem, parts, policy, context)
+    return split_slots(curves, largest, problem.budget_bytes).slots, limit
 
 
 def best_online(methods: Mapping[str, Method]) -> Run:
@@ -114,7 +127,8 @@ def best_online(methods: Mapping[str, Method]) -> Run:
                 break
             if policy.offline or methods[name].refuses(problem) is not None:
                 continue
-            plan = planned(problem, name)
+            plan, cut = planned(problem, name, context)
+            limit = cut or limit
             if plan is None:
                 continue
             cost = evaluate(problem, plan).objective
@@ -153,13 +167,36 @@ def auto(methods: Mapping[str, Method]) -> Run:
     return run
 
 
-def _curve(problem: BufferingProblem, part: Stream, policy: str) -> FloatArray:
-    """Return what every number of slots costs the policy, ``(items + 1,)``."""
-    rooms = np.arange(part.num_items + 1)
-    hints = hints_of(problem, part)
-    if policy_named(policy).run is None:
-        return miss_curve(part, policy, rooms, hints)
-    least = least_room(part)
-    tried = np.union1d(np.arange(least, part.num_items, _STEP), [part.num_items])
+def _curves(
+    problem: BufferingProblem, parts: tuple[Stream, ...], policy: str, context: Context
+) -> tuple[list[FloatArray], Limit | None]:
+    """Return what every number of slots costs the policy in each cache, as far as time allows."""
+    finest = 1 if policy_named(policy).run is None else _OWN_STEP
+    steps = [step for step in _STEPS if step >= finest]
+    if context.time_limit_s is None:
+        steps = [finest]
+    matching = matching_of(problem) if policy == "activation_matching" else None
+    curves = [_guessed(part) for part in parts]
+    for step in steps:
+        found: list[FloatArray] = []
+        for part in parts:
+            if context.out_of_time():
+                return curves, Limit.TIME
+            found.append(_curve(part, policy, hints_of(problem, part, matching), step))
+        curves = found
+    return curves, None
+
+
+def _curve(part: Stream, policy: str, hints: Hints, step: int) -> FloatArray:
+    """Return what every number of slots costs, ``(items + 1,)``, on lines between those tried."""
+    rooms, least = np.arange(part.num_items + 1), least_room(part)
+    tried = np.union1d(np.arange(least, part.num_items, step), [part.num_items])
     costs = np.interp(rooms, tried, miss_curve(part, policy, tried, hints))
     return np.where(rooms < least, np.inf, costs)
+
+
+def _guessed(part: Stream) -> FloatArray:
+    """Return a curve for a policy that was not tried: each further slot saves less."""
+    rooms = np.arange(part.num_items + 1)
+    costs = part.items.size * (1 - rooms / part.num_items) ** 2
+    return np.where(rooms < least_room(part), np.inf, costs)

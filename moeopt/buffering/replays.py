@@ -22,7 +22,14 @@ from moeopt.buffering.policies import (
 )
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import Schedule, Stream, plan_of, streams
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arguments import whole
+from moeopt.core.arrays import (
+    FloatArray,
+    IntArray,
+    own_array,
+    require_finite_nonnegative,
+    require_shape,
+)
 from moeopt.core.errors import InstanceError
 
 #: Whether a reference renews an item's place on the list, and whether its newest item leaves.
@@ -88,7 +95,7 @@ def replay(
     """
     rule, hints = policy_named(policy), hints or Hints()
     capacity = _room(stream, capacity)
-    _require_hints(rule, hints)
+    _require_hints(rule, hints, stream)
     if residents_first is None:
         residents_first = stream.any_order
     elif residents_first and not stream.any_order:
@@ -96,7 +103,7 @@ def replay(
             "any_order", False, "must be true for residents to run first", "state it in the problem"
         )
     if rule.run is not None:
-        return rule.run(stream, capacity, hints, record)
+        return rule.run(replace(stream, any_order=residents_first), capacity, hints, record)
     return _replayed(stream, _arrays(stream), rule, capacity, hints, record, residents_first)
 
 
@@ -113,7 +120,7 @@ def miss_curve(
         Room of the cache, ``(capacities,)``.
     """
     rule, hints = policy_named(policy), hints or Hints()
-    _require_hints(rule, hints)
+    _require_hints(rule, hints, stream)
     if rule.code == _kernels.MATCHING:
         hints = replace(hints, matching=hints.matching or matching_of(_problem(hints)))
     arrays, least = _arrays(stream), least_room(stream)
@@ -233,6 +240,7 @@ def _room(stream: Stream, capacity: int | None) -> int:
     """Return the capacity that is meant, if it is enough."""
     if capacity is None:
         capacity = int(_rooms((stream,), None)[0])
+    capacity = whole("capacity", capacity)
     if capacity < (least := least_room(stream)):
         raise InstanceError(
             "capacity",
@@ -243,7 +251,11 @@ def _room(stream: Stream, capacity: int | None) -> int:
     return capacity
 
 
-def _require_hints(rule: Policy, hints: Hints) -> None:
+def _require_hints(rule: Policy, hints: Hints, stream: Stream) -> None:
+    if hints.history is not None:
+        counts = own_array(hints.history, "history", np.float64)
+        require_shape(counts, "history", (stream.num_items,), "items")
+        require_finite_nonnegative(counts, "history")
     if rule.needs_history and hints.history is None:
         raise InstanceError(
             "history", None, f"must be stated for the policy {rule.name}", "give counts of the past"
@@ -260,7 +272,9 @@ def _problem(hints: Hints) -> BufferingProblem:
 
 def _rooms(parts: tuple[Stream, ...], capacities: IntArray | None) -> IntArray:
     if capacities is not None:
-        return np.asarray(capacities, dtype=np.int64)
+        given = own_array(capacities, "capacities", np.int64)
+        require_shape(given, "capacities", (len(parts),), "caches")
+        return given
     rooms = [part.capacity for part in parts if part.capacity is not None]
     if len(rooms) < len(parts):
         raise InstanceError(

@@ -7,6 +7,7 @@ is improved item by item, each being given the best that the others leave room f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,7 +71,9 @@ def sized_schedule(stream: Stream, time_limit_s: float | None = None) -> Sized:
     return Sized(first, cost, min(answer.bound, cost))
 
 
-def clairvoyant_schedule(stream: Stream) -> tuple[Schedule, float]:
+def clairvoyant_schedule(
+    stream: Stream, out_of_time: Callable[[], bool] = lambda: False
+) -> tuple[Schedule, float]:
     """Return a schedule made by looking at next references, and its cost.
 
     With ``serve="load"`` what is dropped for an item is the one whose next reference's distance
@@ -78,17 +81,26 @@ def clairvoyant_schedule(stream: Stream) -> tuple[Schedule, float]:
     item fits. With ``"bypass"`` links and references are taken in order of what they save for each
     unit of room and time. Where references run in any order, those that found their item run first
     in the next attempt.
+
+    Parameters
+    ----------
+    stream
+        As for `sized_schedule`.
+    out_of_time
+        Asked now and then; when it is so, nothing is improved further.
     """
     if not stream.any_order:
-        return _clairvoyant(stream)
+        return _clairvoyant(stream, out_of_time)
     order = np.arange(stream.items.size)
-    schedule, cost = _clairvoyant(in_order(stream, order))
+    schedule, cost = _clairvoyant(in_order(stream, order), out_of_time)
     best, best_cost = replace(schedule, order=order), cost
     for _ in range(_ORDERS):
+        if out_of_time():
+            break
         nodes = nodes_of(stream)
         choice = choice_of(stream, nodes, replace(schedule, order=order))
         order = order_of(stream, nodes, choice.stayed(nodes), choice.kept)
-        schedule, cost = _clairvoyant(in_order(stream, order))
+        schedule, cost = _clairvoyant(in_order(stream, order), out_of_time)
         if cost < best_cost:
             best, best_cost = replace(schedule, order=order), cost
     return best, best_cost
@@ -122,14 +134,14 @@ def in_order(stream: Stream, order: IntArray) -> Stream:
     )
 
 
-def _clairvoyant(stream: Stream) -> tuple[Schedule, float]:
+def _clairvoyant(stream: Stream, out_of_time: Callable[[], bool]) -> tuple[Schedule, float]:
     work = _Work(stream)
     nodes = work.nodes
     if stream.serve == "load":
         kept = np.zeros(nodes.count, dtype=np.bool_)
         farthest_first(nodes.item, work.size, nodes.after, nodes.load_price, work.room, kept)
-        return work.finished(Choice(np.ones(nodes.count, dtype=np.bool_), kept))
-    return work.finished(work.taken(*work.worth()))
+        return work.finished(Choice(np.ones(nodes.count, dtype=np.bool_), kept), out_of_time)
+    return work.finished(work.taken(*work.worth()), out_of_time)
 
 
 def _rounded(stream: Stream, kept: FloatArray, there: FloatArray) -> tuple[Schedule, float]:
@@ -181,12 +193,16 @@ class _Work:
         )  # fmt: skip
         return Choice(there, kept)
 
-    def finished(self, choice: Choice) -> tuple[Schedule, float]:
+    def finished(
+        self, choice: Choice, out_of_time: Callable[[], bool] = lambda: False
+    ) -> tuple[Schedule, float]:
         """Return the schedule of a choice that was improved as far as single items go."""
         nodes = self.nodes
         there, kept = choice.there.copy(), choice.kept.copy()
         used, loads = self._occupied(choice)
         for _ in range(_ROUNDS):
+            if out_of_time():
+                break
             saved = improve(
                 self._first(), nodes.time, self.size, nodes.after, nodes.load_price,
                 nodes.miss_price, self.room, self.cap, self.must, there, kept, used, loads,

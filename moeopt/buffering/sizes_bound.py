@@ -78,7 +78,7 @@ def relaxation(stream: Stream) -> LinearModel:
     assert part.room is not None, "the relaxation is that of a stated room"
     nodes, size = part.nodes, part.size
     strictly = _running(frame, "u", 1)
-    if part.stay.size:
+    if stream.serve == "bypass":
         times = np.arange(nodes.times)
         frame.builder.add_rows(
             "C2",

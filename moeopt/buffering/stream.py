@@ -112,11 +112,12 @@ class Schedule:
 
 def streams(problem: BufferingProblem) -> tuple[Stream, ...]:
     """Return what each cache sees: one stream for each layer, or one for the pool."""
+    missed = problem.miss_prices()
     if problem.pooled:
-        return (_stream(problem, 0, np.arange(problem.num_groups), 0, problem.item_of()),)
+        return (_stream(problem, 0, np.arange(problem.num_groups), 0, problem.item_of(), missed),)
     groups = np.arange(problem.num_groups).reshape(-1, problem.layers)
     return tuple(
-        _stream(problem, layer, groups[:, layer], layer * problem.experts, problem.active)
+        _stream(problem, layer, groups[:, layer], layer * problem.experts, problem.active, missed)
         for layer in range(problem.layers)
     )
 
@@ -177,9 +178,10 @@ def plan_of(
 
 
 def _stream(
-    problem: BufferingProblem, cache: int, groups: IntArray, first_item: int, items: IntArray
-) -> Stream:
-    """Return what the cache of these groups sees; `items` are those of all references."""
+    problem: BufferingProblem, cache: int, groups: IntArray, first_item: int, items: IntArray,
+    missed: FloatArray,
+) -> Stream:  # fmt: skip
+    """Return what a cache of these groups sees; `items` and `missed` are of all references."""
     pooled = problem.pooled
     lengths = np.diff(problem.starts)[groups]
     starts = np.concatenate(([0], np.cumsum(lengths)))
@@ -202,7 +204,7 @@ def _stream(
         first_item=first_item,
         sizes=np.broadcast_to(sizes, shape)[layers].ravel(),
         load_prices=problem.load_prices()[layers].ravel(),
-        miss_prices=problem.miss_prices()[references],
+        miss_prices=missed[references],
         opens=(groups // problem.layers) % problem.update_period == 0,
         pinned=problem.pinned_mask()[layers].ravel(),
         capacity=capacity,

@@ -209,6 +209,13 @@ def _check_room(problem: BufferingProblem) -> None:
                 "must be left out if pooled: one cache has nothing to divide",
                 "state cache_bytes",
             )
+        if problem.budget_bytes is not None and problem.budget_bytes > MOST_BYTES:
+            raise InstanceError(
+                "$.budget_bytes",
+                problem.budget_bytes,
+                f"must be at most {MOST_BYTES}",
+                "that of all experts is enough for any plan",
+            )
         return
     name, room = _stated_room(problem)
     shapes: list[tuple[int, ...]] = [()] if problem.pooled else [(), (problem.num_layers,)]
@@ -294,10 +301,14 @@ def _check_seconds(problem: BufferingProblem) -> None:
         if problem.serve == "bypass":
             changes = problem.num_groups * problem.num_experts * problem.num_layers
         total = float(problem.load_prices().max()) * changes
+        if problem.timing is not None:
+            total += float(problem.sizes_bytes().max()) / problem.timing.link_bytes_per_s * changes
         if problem.serve == "bypass":
             total += float(problem.miss_prices().sum())
     if not np.isfinite(total):
         path = "$.load_s" if problem.miss_s is None else "$.miss_s"
+        if problem.timing is not None and problem.load_s is None:
+            path = "$.timing.link_bytes_per_s"
         raise InstanceError(
             path,
             f"<sum above {np.finfo(float).max:.3g}>",

@@ -40,6 +40,10 @@ def integral_bounds(model: LinearModel) -> tuple[FloatArray, FloatArray]:
     return lower, upper
 
 
+#: Largest exponent of a power of two among floating-point numbers.
+_MOST_EXPONENT = 1023
+
+
 def scaled_costs(model: LinearModel) -> tuple[LinearModel, float]:
     """Return the model as solvers get it, with the factor its costs were multiplied by.
 
@@ -48,7 +52,9 @@ def scaled_costs(model: LinearModel) -> tuple[LinearModel, float]:
     largest = float(np.abs(model.objective).max(initial=0.0))
     factor = 1.0
     if largest > 0.0:
-        factor = 2.0 ** (_LARGEST_COST_EXPONENT - math.frexp(largest)[1])
+        exponent = _LARGEST_COST_EXPONENT - math.frexp(largest)[1]
+        # Costs near the smallest number stay small: a larger factor would not be one.
+        factor = 2.0 ** min(exponent, _MOST_EXPONENT)
     lower, upper = integral_bounds(model)
     scaled = replace(
         model,

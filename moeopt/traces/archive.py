@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import lzma
 import math
 import os
+import stat
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +26,7 @@ from moeopt.core.files import write_atomically
 _MALFORMED = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     tokenize.TokenError,
     EOFError,
@@ -35,6 +40,12 @@ _MALFORMED = (
 
 #: Most bytes of an archive's arrays together, unpacked.
 MAX_BYTES = 8 * 2**30
+
+#: How many times larger than its file what it holds may be, where that is more than some bytes.
+MAX_RATIO, MIN_RATED_BYTES = 100, 2**28
+
+#: Longest axis of an array without entries: nothing else limits it.
+_LONGEST_EMPTY_AXIS = 2**20
 
 Array = npt.NDArray[Any]
 
@@ -60,8 +71,7 @@ def read_arrays(
     """
     name = os.fspath(path)
     try:
-        with zipfile.ZipFile(name) as archive:
-            require_small(name, sum(member.file_size for member in archive.infolist()))
+        with opened_zip(name) as archive:
             held = [member.removesuffix(".npy") for member in archive.namelist()]
             missing = [key for key in required if key not in held]
             if missing:
@@ -94,8 +104,7 @@ def read_every_array(path: str | os.PathLike[str]) -> dict[str, Array]:
     """
     name = os.fspath(path)
     try:
-        with zipfile.ZipFile(name) as archive:
-            require_small(name, sum(member.file_size for member in archive.infolist()))
+        with opened_zip(name) as archive:
             members = [member for member in archive.namelist() if member.endswith(".npy")]
             return {member.removesuffix(".npy"): _member(archive, member) for member in members}
     except InstanceError:
@@ -119,8 +128,8 @@ def read_array(path: str | os.PathLike[str]) -> Array:
     """
     name = os.fspath(path)
     try:
-        size = os.stat(name).st_size
-        require_small(name, size)
+        size = plain_size(name)
+        require_small(name, size, size)
         return _array(lambda: open(name, "rb"), "the array", size)
     except InstanceError:
         raise
@@ -154,8 +163,61 @@ def smallest(array: Array) -> Array:
     return array.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
-def require_small(name: str, size: int) -> None:
-    """Raise `InstanceError` if a file holds, unpacked, more than `MAX_BYTES`."""
+def plain_size(name: str | os.PathLike[str]) -> int:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    OSError
+        If there is none, or no plain one: reading a pipe or a device may never end.
+    """
+    found = os.stat(name)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", os.fspath(name))
+    return found.st_size
+
+
+@contextmanager
+def opened_zip(name: str) -> Iterator[zipfile.ZipFile]:
+    """Open an archive whose members, unpacked, are no larger than `require_small` lets them be.
+
+    Parameters
+    ----------
+    name
+        The file.
+
+    Raises
+    ------
+    InstanceError
+        If they are larger.
+    OSError
+        If it is no plain file; and whatever zipfile raises.
+    """
+    packed = plain_size(name)
+    with zipfile.ZipFile(name) as archive:
+        require_small(name, sum(member.file_size for member in archive.infolist()), packed)
+        yield archive
+
+
+def require_small(name: str, size: int, packed: int) -> None:
+    """Raise `InstanceError` if a file would fill the memory.
+
+    Parameters
+    ----------
+    name
+        The file, for the error.
+    size
+        Bytes of what it holds, unpacked.
+    packed
+        Its own bytes.
+    """
+    if size > MIN_RATED_BYTES and size > MAX_RATIO * packed:
+        raise InstanceError(
+            name,
+            f"<{size} bytes in {packed}>",
+            f"must not hold more than {MAX_RATIO} times its own size",
+            "cut it into several",
+        )
     if size > MAX_BYTES:
         raise InstanceError(
             name,
@@ -181,8 +243,11 @@ def _array(opened: Callable[[], IO[bytes]], name: str, size: int) -> Array:
         if dtype.kind not in "iuf":
             raise ValueError(f"{name} has type {dtype}, not integers or floats")
         # Before NumPy allocates what the header says.
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+        entries = math.prod(shape)
+        if min(shape, default=0) < 0 or entries * dtype.itemsize > size:
             raise ValueError(f"{name} is shorter than its shape")
+        if not entries and max(shape) > _LONGEST_EMPTY_AXIS:
+            raise ValueError(f"{name} is empty, and too long")
     with opened() as file:
         whole: Array = np.lib.format.read_array(file, allow_pickle=False)
         return whole

@@ -8,7 +8,7 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray, own_array, require_finite_nonnegative
 from moeopt.core.errors import InstanceError
-from moeopt.traces.archive import MAX_BYTES
+from moeopt.traces.archive import require_small
 from moeopt.traces.trace import MOST_EXPERTS
 
 
@@ -59,7 +59,7 @@ class ExpertCounts:
         return ExpertCounts(self.counts[:, kept], self.layer_ids[kept])
 
 
-def require_room(name: str, windows: int, layers: int, experts: int) -> None:
+def require_room(name: str, windows: int, layers: int, experts: int, stated: int) -> None:
     """Raise `InstanceError` if counts of these sizes would be too large to keep.
 
     Parameters
@@ -68,15 +68,17 @@ def require_room(name: str, windows: int, layers: int, experts: int) -> None:
         The file, for the error.
     windows, layers, experts
         Sizes of the counts.
+    stated
+        How many counts the file has.
     """
-    size = 8 * windows * layers * experts
-    if size > MAX_BYTES or experts > MOST_EXPERTS:
+    if experts > MOST_EXPERTS:
         raise InstanceError(
             name,
-            f"<{windows} windows, {layers} layers, {experts} experts>",
-            f"must need at most {MAX_BYTES // 2**30} GiB, and {MOST_EXPERTS} experts",
-            "add up windows, or number the experts from 0",
+            f"<{experts} experts>",
+            f"must have at most {MOST_EXPERTS}",
+            "number the experts from 0",
         )
+    require_small(name, 8 * windows * layers * experts, 8 * stated)
 
 
 def _check(given: ExpertCounts) -> None:

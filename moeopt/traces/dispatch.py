@@ -8,6 +8,7 @@ from pathlib import Path
 
 from moeopt.core.errors import InstanceError
 from moeopt.traces import sglang
+from moeopt.traces.archive import opened_zip
 from moeopt.traces.counts import ExpertCounts
 from moeopt.traces.csv_counts import read_csv_counts
 from moeopt.traces.megatron import read_megatron_trace
@@ -60,7 +61,7 @@ def read_any(path: str | os.PathLike[str]) -> RoutingTrace | ExpertCounts:
 def _is_trace(name: str) -> bool:
     """Tell whether an archive names its arrays as a trace does; a broken one is left to it."""
     try:
-        with zipfile.ZipFile(name) as archive:
+        with opened_zip(name) as archive:
             return "expert_ids.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError):
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Literal
@@ -13,12 +12,12 @@ import numpy as np
 from moeopt.core.arguments import whole
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
-from moeopt.traces.archive import require_small, smallest
+from moeopt.traces.archive import plain_size, require_small, smallest
 from moeopt.traces.joining import Paths, names_of
 from moeopt.traces.trace import Integers, RoutingTrace
 
-#: Longest line: some 10 million experts.
-MAX_LINE_BYTES = 64 * 2**20
+#: Longest line: some 3 million experts.
+MAX_LINE_BYTES = 16 * 2**20
 
 #: The only stage that Megatron writes: what the router chose, before anything is dropped.
 _STAGE = "pre_dispatch"
@@ -159,16 +158,16 @@ def _read(name: str, block: Block) -> dict[tuple[int, int], _Step]:
 def _records(name: str) -> Iterator[tuple[str, _Record]]:
     decoder = msgspec.json.Decoder(_Record)
     try:
-        require_small(name, os.stat(name).st_size)
+        size = plain_size(name)
+        require_small(name, size, size)
         with open(name, "rb") as file:
             number = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 where = f"{name}, line {number}"
                 if len(line) > MAX_LINE_BYTES:
-                    raise InstanceError(
-                        where, "<longer>", f"must have {MAX_LINE_BYTES} bytes", "take fewer tokens"
-                    )
+                    rule = f"must have at most {MAX_LINE_BYTES} bytes"
+                    raise InstanceError(where, "<longer>", rule, "take fewer tokens")
                 if line.strip():
                     yield where, _decoded(decoder, line, where)
     except OSError as error:

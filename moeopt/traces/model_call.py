@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -62,13 +64,14 @@ class ModelCall:
         batch, length = self.rows
         self.kept = _unpadded(given.get("attention_mask"), batch, length)
         first = 0 if last is None else int(last.sequence.max(initial=-1)) + 1
-        if _goes_on(given) and last is not None:
-            if last.rows[0] != batch:
+        past = _past(given)
+        if past is not None and last is not None:
+            if last.rows[0] != batch or not last.may_have_returned(past):
                 raise InstanceError(
                     "past_key_values",
-                    f"<{batch} sequences>",
+                    f"<{batch} sequences>" if last.rows[0] != batch else "<those of another>",
                     f"must go on from the {last.rows[0]} of the call before",
-                    "finish one batch before the next",
+                    "finish one batch before the next, and hand on what it returned, not a copy",
                 )
             first -= batch
         self.sequence: IntArray = np.repeat(first + np.arange(batch), length)
@@ -76,6 +79,17 @@ class ModelCall:
         self.expert_ids: Array = np.empty((0, 0, 0), dtype=np.int64)
         self.gate_weights: Array | None = None
         self._layers: dict[str, Choice] = {}
+        self._past: weakref.ref[Any] | None = None
+
+    def keep_past(self, output: Any) -> None:
+        """Keep which keys and values the call returned, if they have a name of their own."""
+        past = getattr(output, _PAST[0], None)
+        with contextlib.suppress(TypeError):  # tuples cannot be told apart
+            self._past = None if past is None else weakref.ref(past)
+
+    def may_have_returned(self, past: Any) -> bool:
+        """Tell whether keys and values may be the call's own: where it cannot be told, they are."""
+        return self._past is None or self._past() is past
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -234,17 +248,18 @@ def _unpadded(mask: Any, batch: int, length: int) -> npt.NDArray[np.bool_]:
             "attention_mask",
             f"<shape {shape}>",
             f"must have shape ({batch}, {length}), or columns for earlier tokens in front",
-            "give the mask that the tokeniser made",
+            "give the mask that the tokeniser made, and take no static cache",
         )
     there: npt.NDArray[np.bool_] = _array(mask)[:, shape[1] - length :] != 0
     return there.reshape(-1)
 
 
-def _goes_on(given: Mapping[str, Any]) -> bool:
-    """Tell whether a call is handed keys and values of calls before."""
+def _past(given: Mapping[str, Any]) -> Any:
+    """Return the keys and values of calls before that a call is handed, if there are any."""
     for name in _PAST:
         past = given.get(name)
         if past is not None:
             asked = getattr(past, "get_seq_length", None)
-            return int(asked()) > 0 if asked is not None else len(past) > 0
-    return False
+            there = int(asked()) > 0 if asked is not None else len(past) > 0
+            return past if there else None
+    return None

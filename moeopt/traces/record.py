@@ -26,10 +26,11 @@ def record_routing(model: Any) -> Iterator[Recorder]:
     Call the model with ``input_ids`` (or ``tokens``, ``inputs_embeds``, ``hidden_states``) and,
     if there is padding, ``attention_mask``, or let ``generate`` do so; then take
     `Recorder.trace`. A call begins new sequences, unless it is handed the keys and values of the
-    call before: then each row goes on where it was. Padded positions are left out, and so are
-    calls that raise, experts called from outside of a call of the model (a backward pass that
-    computes again), and replays of a CUDA graph, where no hook runs. Beam search, which moves
-    rows, is not followed.
+    call before: then each row goes on where it was; those of another call are refused. Padded
+    positions are left out, and so are calls that raise, experts called from outside of a call of
+    the model (a backward pass that computes again), and replays of a CUDA graph, where no hook
+    runs. Beam search moves rows unseen: there a sequence is a place in the batch. Speculative
+    decoding routes tokens that it then drops: they are recorded too.
 
     Parameters
     ----------
@@ -132,6 +133,7 @@ class Recorder:
         call, self._open = self._open, None
         if call is not None:
             call.close(self.layer_names)
+            call.keep_past(output)
             self.layer_names = call.layer_names
             self._calls.append(call)
 

@@ -127,7 +127,8 @@ def _windows(files: list[TorchFile]) -> FloatArray:
     experts = max(int(one.logical.max()) + 1 for one in passes)
     numbers, window = np.unique([one.key[0] for one in passes], return_inverse=True)
     layers = len(passes[0].logical)
-    require_room(files[0].name, len(numbers), layers, experts)
+    stated = sum(one.logical.size for one in passes)
+    require_room(files[0].name, len(numbers), layers, experts, stated)
     summed = np.zeros((len(numbers), layers, experts))
     for row, one in zip(window, passes, strict=True):
         summed[row] += one.counts(experts)

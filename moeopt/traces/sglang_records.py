@@ -12,7 +12,7 @@ import numpy as np
 from moeopt.core.arrays import FloatArray, IntArray, numbers_of
 from moeopt.core.errors import InstanceError
 from moeopt.traces.joining import PAD
-from moeopt.traces.torch_file import TorchFile
+from moeopt.traces.torch_file import TorchFile, shown
 from moeopt.traces.trace import MOST_EXPERTS, Integers
 
 RECORDS = "records"
@@ -91,10 +91,11 @@ class ForwardPass:
     def _list(self, name: str, length: int) -> Integers:
         value = self.record.get(name)
         if not isinstance(value, list) or len(value) != length:
-            raise self._error(name, value, f"must be a list, one entry for each of {length} tokens")
-        array = numbers_of(value, f"{self.file.name}: {self.where}.{name}")
-        if array.size and array.dtype.kind not in "iu":
-            raise self._error(name, value, "must be whole numbers")
+            rule = f"must be a list, one entry for each of {length} tokens"
+            raise self._error(name, shown(value), rule)
+        if any(type(entry) is not int for entry in value):
+            raise self._error(name, shown(value), "must be whole numbers")
+        array: Integers = numbers_of(value, f"{self.file.name}: {self.where}.{name}")
         return array.astype(np.int64)
 
     def _error(self, name: str, value: object, rule: str) -> InstanceError:
@@ -138,7 +139,7 @@ def _passes(file: TorchFile) -> Iterator[ForwardPass]:
     if not isinstance(records, list) or not records:
         raise InstanceError(
             f"{file.name}: {RECORDS}",
-            records,
+            shown(records),
             "must be a list of forward passes",
             "dump after recording in the mode per_pass or per_token",
         )
@@ -153,10 +154,19 @@ def _passes(file: TorchFile) -> Iterator[ForwardPass]:
     for number, record in enumerate(records):
         where = f"{RECORDS}[{number}]"
         if not isinstance(record, dict):
-            raise InstanceError(f"{file.name}: {where}", record, "must be a record", "dump again")
-        number_of, rank = record.get("forward_pass_id"), record.get("rank")
-        if type(number_of) is not int or type(rank) is not int:
-            rule = "must have whole numbers forward_pass_id and rank"
-            raise InstanceError(f"{file.name}: {where}", [number_of, rank], rule, "dump again")
-        key = (number_of, rank, str(record.get("gatherer_key")))
-        yield ForwardPass(file, record, where, key, logical)
+            rule = "must be a record"
+            raise InstanceError(f"{file.name}: {where}", shown(record), rule, "dump again")
+        yield ForwardPass(file, record, where, _key(file, record, where), logical)
+
+
+def _key(file: TorchFile, record: dict[str, Any], where: str) -> tuple[int, int, str]:
+    number, rank = record.get("forward_pass_id"), record.get("rank")
+    gatherer = record.get("gatherer_key", "")
+    if type(number) is int and type(rank) is int and isinstance(gatherer, str):
+        return number, rank, gatherer
+    raise InstanceError(
+        f"{file.name}: {where}",
+        f"<{', '.join(type(one).__name__ for one in (number, rank, gatherer))}>",
+        "must have whole numbers forward_pass_id and rank, and a text gatherer_key",
+        "dump again",
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.traces.archive import Array, require_small
+from moeopt.traces.archive import Array, plain_size, require_small
 from moeopt.traces.counts import ExpertCounts, require_room
 
 #: What says how many experts there are.
@@ -53,7 +53,7 @@ def read_tensorrt_counts(folder: str | os.PathLike[str]) -> ExpertCounts:
         raise InstanceError(
             str(place), "<no rank0.safetensors>", "must hold a rank's counts", "name its folder"
         )
-    require_small(str(place), sum(path.stat().st_size for path in ranks))
+    _require_small(str(place), ranks)
     summed: dict[tuple[int, int], IntArray] = {}
     for path in ranks:
         for key, tensor in _tensors(path).items():
@@ -77,13 +77,14 @@ def _windows(summed: dict[tuple[int, int], IntArray], name: str, experts: int) -
                 )
     if not summed:
         raise InstanceError(name, "<no tensors>", "must hold counts", "record some iterations")
-    require_room(name, len(iterations), len(layers), experts)
+    require_room(name, len(iterations), len(layers), experts, experts * len(summed))
     counts = np.stack([np.stack([summed[i, layer] for layer in layers]) for i in iterations])
     return ExpertCounts(counts.astype(np.float64), np.array(layers))
 
 
 def _experts(path: Path) -> int:
     try:
+        plain_size(path)
         with path.open("rb") as file:
             meta = msgspec.json.decode(file.read(_MOST_META_BYTES), type=_Meta)
     except (OSError, msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -103,6 +104,16 @@ def _listed(place: Path) -> list[Path]:
         raise InstanceError(
             str(place), f"<{error.strerror}>", "must be a folder", "check the name"
         ) from None
+
+
+def _require_small(name: str, ranks: list[Path]) -> None:
+    try:
+        size = sum(plain_size(path) for path in ranks)
+    except OSError as error:
+        raise InstanceError(
+            str(error.filename), f"<{error.strerror}>", "must be a readable file", "copy it there"
+        ) from None
+    require_small(name, size, size)
 
 
 def _tensors(path: Path) -> dict[str, Array]:

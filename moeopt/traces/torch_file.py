@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moeopt.core.arrays import numbers_of
-from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.traces.archive import require_small
+from moeopt.core.errors import AdapterError, InstanceError, shorten
+from moeopt.traces.archive import opened_zip
 from moeopt.traces.trace import Integers
 
 #: In earlier versions a hostile file gets past ``weights_only`` (CVE-2025-32434, CVE-2026-24747).
@@ -48,7 +48,9 @@ class TorchFile:
         """
         where = f"{self.name}: {path}"
         if not (hasattr(value, "element_size") and hasattr(value, "numpy")):
-            raise InstanceError(where, value, "must be a tensor", "is it a dump of the recorder?")
+            raise InstanceError(
+                where, shown(value), "must be a tensor", "is it a dump of the recorder?"
+            )
         tensor: Any = value
         self.left_bytes -= tensor.numel() * tensor.element_size()
         if self.left_bytes < 0:
@@ -73,6 +75,12 @@ class TorchFile:
                 "is it a dump of the recorder?",
             )
         return array
+
+
+def shown(value: object) -> str:
+    """Return what stands in a file, for errors; printing lists of the same list may never end."""
+    plain = value is None or isinstance(value, str | int | float)
+    return f"<{shorten(value)}>" if plain else f"<a {type(value).__name__}>"
 
 
 def read_torch(name: str) -> TorchFile:
@@ -110,15 +118,15 @@ def read_torch(name: str) -> TorchFile:
 
 def _unpacked_bytes(name: str) -> int:
     try:
-        with zipfile.ZipFile(name) as archive:
-            size = sum(member.file_size for member in archive.infolist())
+        with opened_zip(name) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except InstanceError:
+        raise
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         said = " ".join(str(error).split())[:80]
         raise InstanceError(
             name, f"<{said}>", "must be a file that torch.save wrote", "check the name"
         ) from None
-    require_small(name, size)
-    return size
 
 
 def _torch() -> Any:

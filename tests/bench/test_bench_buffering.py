@@ -11,15 +11,24 @@ from moeopt.bench import buffering_real, buffering_traces
 from moeopt.bench.buffering_hit_rates import BEST, OURS, Rates, rates_of
 from moeopt.bench.buffering_joint import DEVICES, Case, dealt, judged
 from moeopt.bench.buffering_memory import latencies, shared
-from moeopt.bench.buffering_planning import BUDGETS, compared
+from moeopt.bench.buffering_planning import BUDGETS, Half, compared
 from moeopt.bench.buffering_proofs import bypassed, flow_costs, random_problems
 from moeopt.bench.buffering_times import LEAN, capped, flow_cases, long_problem
-from moeopt.bench.buffering_traces import EVERYTHING, PROTOCOL, Protocol, Recorded, recorded
+from moeopt.bench.buffering_traces import (
+    EVERYTHING,
+    PROTOCOL,
+    Protocol,
+    Recorded,
+    halves,
+    recorded,
+)
 from moeopt.bench.command import encode
 from moeopt.bench.registry import Setting
 from moeopt.bench.serverless_prediction import TRACES
 from moeopt.buffering.from_trace import buffering_problem
 from moeopt.buffering.policies import POLICIES
+from moeopt.buffering.stream import streams
+from moeopt.core.errors import InstanceError
 from moeopt.testing.conformance.buffering_oracle import brute_force
 from moeopt.traces import RoutingTrace
 
@@ -60,11 +69,13 @@ def test_traces_of_a_folder_know_each_other(
     for seed, name in enumerate(("one", "two")):
         ids = drawn(seed=seed).trace.expert_ids
         np.savez(tmp_path / f"{name}.npz", expert_ids=ids)
-    np.savez(tmp_path / "zoo.npz", expert_ids=np.zeros((4, 2, 1), dtype=np.int64))
+    (tmp_path / "zoo").mkdir()
+    np.savez(tmp_path / "zoo" / "one.npz", expert_ids=np.zeros((4, 2, 1), dtype=np.int64))
     monkeypatch.setattr(buffering_traces, "recorded", recorded.__wrapped__)
     monkeypatch.setenv(TRACES, str(tmp_path))
     reference, one, two, alone = buffering_traces.recorded()
     assert reference.name == buffering_traces.REFERENCE
+    assert [found.name for found in (one, two, alone)] == ["one", "two", "zoo/one"]
     assert one.past is not None
     np.testing.assert_array_equal(one.past, two.trace.counts())
     assert alone.past is None
@@ -74,6 +85,30 @@ def test_traces_of_a_folder_know_each_other(
     assert TRACES in buffering_traces.where_more_is()
 
 
+@pytest.mark.parametrize("folder", ["empty", "nowhere"])
+def test_a_folder_without_traces_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv(TRACES, str(tmp_path / folder))
+    with pytest.raises(InstanceError, match="must be a folder with traces"):
+        recorded.__wrapped__()
+    np.savez(tmp_path / "empty" / "no.npz", expert_ids=np.zeros((0, 2, 1), dtype=np.int64))
+    monkeypatch.setenv(TRACES, str(tmp_path))
+    with pytest.raises(InstanceError, match=r"empty/no\.npz: must have tokens"):
+        recorded.__wrapped__()
+
+
+def test_a_text_is_parted_even_if_it_is_one_sequence() -> None:
+    trace = RoutingTrace(np.arange(5).reshape(5, 1, 1), sequence_lengths=np.array([5]))
+    parted = halves(trace)
+    assert parted is not None
+    assert [half.expert_ids.ravel().tolist() for half in parted] == [[0, 1], [2, 3, 4]]
+    two = RoutingTrace(trace.expert_ids, sequence_lengths=np.array([1, 4]))
+    assert [half.num_tokens for half in halves(two) or ()] == [1, 4]
+    assert halves(trace.part(0, 1)) is None
+
+
 def test_the_gap_is_that_of_the_best_other_policy_without_foresight() -> None:
     by_policy = {"lru": [0.2, 0.5], "fifo": [0.3, 0.4], OURS: [0.4, 0.6], BEST: [0.5, 0.9]}
     rates = Rates({name: np.array(found) for name, found in by_policy.items()})
@@ -81,6 +116,10 @@ def test_the_gap_is_that_of_the_best_other_policy_without_foresight() -> None:
     assert rates.lead.tolist() == pytest.approx([0.1, 0.1])
     assert rates.closed.tolist() == pytest.approx([0.5, 0.25])
     assert rates.above_best == 0.0
+    # Where the best other is as good as hindsight there is nothing to close.
+    by_policy = {"lru": [0.5], OURS: [0.4], BEST: [0.5]}
+    rates = Rates({name: np.array(found) for name, found in by_policy.items()})
+    assert np.isnan(rates.closed).all()
 
 
 def test_every_policy_is_replayed_and_none_beats_hindsight() -> None:
@@ -134,6 +173,14 @@ def test_planned_slots_cost_what_the_policy_does_with_them() -> None:
         assert all(1 <= row.least <= row.most <= 8 for row in rows)
     # Hindsight's own curves are convex: with the ideal slots nothing costs less.
     assert all(row.ideal <= min(row.uniform, row.planned) for row in rows)
+
+
+def test_slow_curves_reach_to_all_experts_however_many() -> None:
+    ids = np.random.default_rng(0).integers(0, 128, (600, 1, 1))
+    trace = RoutingTrace(ids, experts=128)
+    half = Half(streams(buffering_problem(trace, slots=1)), "learned")
+    (curve,) = half.curves()
+    assert curve[128] == half.cost(np.array([128])) == np.unique(ids).size < curve[96] < curve[64]
 
 
 def test_experts_are_dealt_equally_and_judged_by_all_devices() -> None:

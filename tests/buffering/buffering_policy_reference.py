@@ -100,6 +100,10 @@ class Cache:
         past = 0.0 if self.history is None else self.history[item]
         return past + sum(entry[0] == item for entry in self.log)
 
+    def worth_group_lfu(self, item: int, group: int, coming: int) -> float:
+        due = self.classes(item, group) == 2
+        return self.worth_lfu(item, group, coming) + (1e9 if due else 0.0)
+
     def worth_lfru(self, item: int, group: int, coming: int) -> float:
         since = [e for p, e in enumerate(self.log) if e[0] == item and p >= self.left.get(item, 0)]
         return len(since) / (len(self.log) - self.last(item))
@@ -221,7 +225,8 @@ class Cache:
         if self.history is None:
             return set()
         known = {i for i, count in enumerate(self.history) if count > 0} - self.pinned
-        return {"lfu": known, "lec": known, "static_top_k": self.kept}.get(self.name, set())
+        counted = dict.fromkeys(("lfu", "group_lfu", "lec"), known)
+        return {**counted, "static_top_k": self.kept}.get(self.name, set())
 
     def let_in(self, asking: set[int], group: int) -> None:
         before, entered, asking = group - 1, set(), set(asking)

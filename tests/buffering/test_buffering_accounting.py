@@ -63,6 +63,15 @@ def test_the_language_model_is_not_buffered() -> None:
     assert LANGUAGE_MODEL.saved_bytes(8, 1) == 0
 
 
+def test_what_divides_is_positive() -> None:
+    with pytest.raises(InstanceError, match="top_k: must be > 0"):
+        waste_factor(4, 1.0, 0)
+    with pytest.raises(InstanceError, match="link_bytes_per_s: must be > 0"):
+        miss_seconds(1.0, 0.0)
+    with pytest.raises(InstanceError, match="other_bytes: must be 0 or more"):
+        device_memory(1, other_bytes=-1.0)
+
+
 @pytest.mark.parametrize(("devices", "slots"), [(7, 1), (0, 1), (8, 0), (8, 17)])
 def test_what_cannot_be(devices: int, slots: int) -> None:
     with pytest.raises(InstanceError, match="must"):

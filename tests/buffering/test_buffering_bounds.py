@@ -10,8 +10,10 @@ import pytest
 from buffering_oracle import brute_force, drawn, problem_of, room_curve
 
 from moeopt.buffering.bounds import bound, cache_bound, cold_bound, layered_bound
+from moeopt.buffering.exact import run_exact
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import streams
+from moeopt.core.stop import Context
 
 #: Fields of drawn problems whose bound is their optimum: one size and the stated order.
 EXACT: dict[str, dict[str, Any]] = {
@@ -169,3 +171,43 @@ def test_large_sizes_are_rounded_down_to_a_unit() -> None:
     coarse, fine = cache_bound(part, units=8), cache_bound(part)
     assert cold_bound(part) <= coarse <= fine
     assert fine > cold_bound(part) * 1.5
+
+
+def test_prices_far_apart_lift_no_bound_above_the_optimum() -> None:
+    # A load of 2e-8 s saves a million: what is left of their difference is mostly rounding.
+    stated = problem_of(
+        [[1, 2], [0, 1], []], serve="bypass", slots=2, free_fill=True, objective="seconds",
+        load_s=[[2e-8, 4e-8, 0.0]], miss_s=1e6, weights=np.array([3.0, 1.0, 3.0, 0.0]),
+    )  # fmt: skip
+    best = brute_force(stated)
+    assert best is not None
+    assert 0 <= bound(stated) <= best.objective == 2e-8
+    # The second slot saves 4e-7 s, less than a flow can tell beside the first one's millions.
+    stated = problem_of(
+        [[0], [1], [0]], serve="bypass", slots=2, free_fill=True, objective="seconds",
+        load_s=4e-7, miss_s=[[4e6, 4e-7]],
+    )  # fmt: skip
+    best = brute_force(stated)
+    assert best is not None
+    assert bound(stated) == best.objective == 0
+    assert run_exact(stated, Context(), None).bound == 0
+
+
+def test_whole_prices_far_apart_lose_nothing_to_rounding() -> None:
+    # Ten million references' worth of savings, and one load.
+    stated = problem_of(
+        [[0]] * 10, serve="bypass", slots=1, objective="seconds", load_s=1.0, miss_s=1e7
+    )
+    assert bound(stated) == 1
+
+
+def test_fewer_units_than_slots_bound_by_what_the_last_one_saved() -> None:
+    rng = np.random.default_rng(1)
+    groups = [rng.permutation(12)[:3].tolist() for _ in range(60)]
+    for fields in ({"any_order": True}, {"load_s": rng.random((1, 12)), "objective": "seconds"}):
+        (part,) = streams(problem_of(groups, slots=6, **fields))
+        found = [cache_bound(part, units) for units in range(1, 8)]
+        assert found == sorted(found)
+        assert cache_bound(part, 0) < found[3] < found[5] == found[6]
+        stopped = cache_bound(part, 6, lambda: True)
+        assert cold_bound(part) <= stopped <= found[5]

@@ -10,9 +10,13 @@ import pytest
 from buffering_oracle import brute_force, drawn, problem_of
 
 from moeopt.buffering import exact, exact_solve
+from moeopt.buffering.bounds import cold_bound
+from moeopt.buffering.clairvoyant import run_clairvoyant
 from moeopt.buffering.exact import build, is_flow, refuses_exact, refuses_milp, run_exact, run_milp
 from moeopt.buffering.exact_model import compile_model, point_of, schedule_in, schedules_of
+from moeopt.buffering.flow import flow_within
 from moeopt.buffering.plan import evaluate, violations
+from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import plan_of, streams
 from moeopt.core.errors import InstanceError
 from moeopt.core.result import Limit
@@ -169,8 +173,29 @@ def test_without_time_there_is_a_plan_and_a_bound(name: str) -> None:
     assert outcome.bound <= best.objective + 1e-9
     alone = run_exact(problem, Context(time_limit_s=0.0), None)
     assert alone.bound <= best.objective + 1e-9
-    if alone.plan is not None:
-        assert not violations(problem, alone.plan)
+    assert not violations(problem, alone.plan)
+
+
+def test_a_flow_that_is_stopped_keeps_the_bounds_that_need_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = drawn(3, **{**KINDS["prices"], "steps": 8})
+    monkeypatch.setattr(exact, "flow_within", lambda *args: flow_within(*args[:2], lambda: True))
+    outcome = run_exact(problem, Context(), None)
+    assert outcome.limit is Limit.TIME
+    assert outcome.bound >= sum(map(cold_bound, streams(problem))) > 0
+
+
+@pytest.mark.parametrize("name", ["prices", "sizes", "any order", "budget", "cap and sizes"])
+def test_hindsight_without_time_says_so(name: str) -> None:
+    problem = drawn(3, **{**KINDS[name], "steps": 8})
+    best = brute_force(problem)
+    assert best is not None
+    outcome = run_clairvoyant(problem, Context(time_limit_s=0.0), None)
+    assert outcome.limit is Limit.TIME
+    assert not violations(problem, outcome.plan)
+    assert outcome.bound <= best.objective + 1e-9
+    assert run_clairvoyant(problem, Context(), None).limit is None
 
 
 def test_a_wrong_start_is_left_out() -> None:
@@ -249,7 +274,8 @@ def test_large_items_take_no_optimum_away() -> None:
 
 
 def test_a_stream_without_references_costs_nothing() -> None:
-    for fields in ({"slots": 0}, {"cache_bytes": 3, "expert_bytes": np.array([[1, 2]])}):
+    sizes = {"cache_bytes": 3, "expert_bytes": np.array([[1, 2]])}
+    for fields in ({"slots": 0}, sizes, {**sizes, "serve": "bypass"}):
         problem = problem_of([[], []], experts=2, **fields)
         for run in (run_exact, run_milp):
             outcome = run(problem, Context(), None)
@@ -263,3 +289,13 @@ def test_each_cache_gets_its_part_of_the_time() -> None:
     assert part.time_limit_s is not None
     assert part.time_limit_s <= 8.0 / 4 + 1.0
     assert exact._turn(Context(), 3).time_limit_s is None
+
+
+def test_prices_of_references_are_made_once_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = drawn(0, **KINDS["layers"])
+    made, prices = [], BufferingProblem.miss_prices
+    monkeypatch.setattr(
+        BufferingProblem, "miss_prices", lambda self: made.append(1) or prices(self)
+    )
+    assert len(streams(problem)) == 2
+    assert len(made) == 1

@@ -152,5 +152,10 @@ def test_a_stopped_flow_tells_what_it_knows(looks: int, monkeypatch: pytest.Monk
     plan = plan_of(problem, (stream,), np.array([8]), [flowed.schedule])
     assert violations(problem, plan) == []
     assert evaluate(problem, plan).objective == pytest.approx(flowed.cost)
+    assert not flowed.ended
+    whole, answers = flow_curve(stream), iter([False] * looks + [True])
     if looks:
-        assert flowed.cost == pytest.approx(flow_curve(stream)[1 + looks])
+        assert flowed.cost == pytest.approx(whole[1 + looks])
+    curve = flow_curve(stream, lambda: next(answers))
+    assert (curve <= whole * (1 + 1e-9)).all()
+    assert curve[1 : 2 + looks] == pytest.approx(whole[1 : 2 + looks])

@@ -117,11 +117,19 @@ def test_counting_token_by_token_says_the_same(seed: int) -> None:
         ({"layers": []}, "layers of the trace"),
         ({"weights": "gates"}, "gate weights"),
         ({"weights": "norms"}, "must be"),
+        ({"weights": np.ones(2)}, "weights: must be"),
+        ({"slotz": 2}, "did you mean 'slots'"),
+        ({"active": [0]}, "no such field"),
     ],
 )
 def test_what_cannot_be(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InstanceError, match=said):
         buffering_problem(recorded(), **asked, slots=2)
+
+
+def test_routing_is_a_trace() -> None:
+    with pytest.raises(InstanceError, match="must be a RoutingTrace"):
+        buffering_problem(EXPERTS, slots=2)  # type: ignore[arg-type]
 
 
 def test_a_trace_needs_a_token() -> None:

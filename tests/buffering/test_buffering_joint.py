@@ -11,6 +11,7 @@ import pytest
 
 from moeopt.buffering.from_trace import buffering_problem
 from moeopt.buffering.joint import (
+    Joint,
     Measure,
     assignment_cost,
     device_problem,
@@ -126,14 +127,26 @@ def test_search_ends_where_no_swap_is_better(fields: dict[str, Any], measure: Me
     assert found.cost == assignment_cost(problem, found.assignment, "lru", measure)
     assert found.cost < found.start_cost
     assert 0 < found.swaps < found.tried
-    for layer in range(2):
-        assert np.bincount(found.assignment[layer]).tolist() == [4, 4]
-    last = found.assignment[-1]
-    for a, b in itertools.combinations(range(8), 2):
-        if last[a] != last[b]:
-            swapped = found.assignment.copy()
-            swapped[-1, [a, b]] = swapped[-1, [b, a]]
-            assert assignment_cost(problem, swapped, "lru", measure) >= found.cost
+    assert_no_swap_is_better(problem, found, measure)
+
+
+@pytest.mark.parametrize(("seed", "fields"), [(0, {}), (10, {"pooled": True, "slots": 5})])
+def test_search_looks_at_every_pair_again(seed: int, fields: dict[str, Any]) -> None:
+    """Where the last swap came late, and where a layer's swap made one of a layer before pay."""
+    problem = drawn(seed, **fields)
+    assert_no_swap_is_better(problem, joint_assignment(problem, halves(), "lru", seed=seed))
+
+
+def assert_no_swap_is_better(
+    problem: BufferingProblem, found: Joint, measure: Measure = "total"
+) -> None:
+    for layer, row in enumerate(found.assignment):
+        assert np.bincount(row).tolist() == [4, 4]
+        for a, b in itertools.combinations(range(8), 2):
+            if row[a] != row[b]:
+                swapped = found.assignment.copy()
+                swapped[layer, [a, b]] = swapped[layer, [b, a]]
+                assert assignment_cost(problem, swapped, "lru", measure) >= found.cost
 
 
 def test_sets_that_come_together_are_parted() -> None:
@@ -167,3 +180,10 @@ def test_what_is_no_assignment() -> None:
         assignment_cost(problem, halves(), "lru", "mean")  # type: ignore[arg-type]
     with pytest.raises(InstanceError, match="most_tries"):
         joint_assignment(problem, halves(), "lru", most_tries=-1)
+
+
+@pytest.mark.parametrize("device", [-1, 2])
+def test_a_device_that_is_not_there_is_refused(device: int) -> None:
+    problem = BufferingProblem(experts=2, active=np.array([0, 1]), starts=np.array([0, 2]), slots=1)
+    with pytest.raises(InstanceError, match="must be below 2"):
+        device_problem(problem, np.array([[0, 1]]), device)

@@ -33,6 +33,8 @@ def in_pairs(steps: int, seed: int = 0) -> BufferingProblem:
         {"slots": 3},
         {"slots": 1},
         {"slots": 5, "pooled": True},
+        {"slots": 3, "any_order": True},
+        {"slots": 3, "pooled": True, "any_order": True, "pinned": [[0, 1]]},
         {"slots": 3, "pinned": [[0, 0], [1, 2]]},
         {"cache_bytes": 9, "expert_bytes": [[1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]]},
         {"slots": 3, "serve": "bypass"},
@@ -74,16 +76,60 @@ def _cut(stream: Stream, groups: int) -> Stream:
     )  # fmt: skip
 
 
+def growing(groups: int, **fields: Any) -> BufferingProblem:
+    """Return a stream whose groups grow from 1 to 6 of 16 experts, the lower ones more popular."""
+    rng = np.random.default_rng(7)
+    sizes = 1 + 6 * np.arange(groups) // groups
+    popular = 1 / np.arange(1, 17)
+    active = [rng.choice(16, size, replace=False, p=popular / popular.sum()) for size in sizes]
+    return BufferingProblem(
+        experts=16, active=np.concatenate(active), starts=np.cumsum([0, *sizes]), **fields
+    )
+
+
+@pytest.mark.parametrize("history", [None, np.arange(16.0)])
 @pytest.mark.parametrize("serve", ["load", "bypass"])
-def test_it_does_not_know_the_future(serve: Any) -> None:
+def test_it_does_not_know_the_future(serve: Any, history: Any) -> None:
     """What it does in the first groups is the same whatever comes after them."""
+    for problem, slots in (
+        (in_pairs(100), 4),
+        (growing(240, slots=6), 6),
+        (growing(240, slots=10, any_order=serve == "load"), 10),
+    ):
+        (stream,) = streams(problem)
+        stream = replace(stream, serve=serve)
+        whole, _ = learned(stream, slots, history)
+        part, _ = learned(_cut(stream, 120), slots, history)
+        assert (whole[: part.size] == part).all()
+
+
+def test_what_is_there_runs_first_if_it_may() -> None:
+    """Eight experts in turn, four slots: in any order those that are there hit."""
+    active = np.tile(np.arange(8), 20)
     problem = BufferingProblem(
-        experts=16, active=in_pairs(100).active, starts=in_pairs(100).starts, slots=4, serve=serve
+        experts=8, active=active, starts=np.arange(21) * 8, slots=4, any_order=True
     )
     (stream,) = streams(problem)
-    whole, _ = learned(stream, 4)
-    part, _ = learned(_cut(stream, 70), 4)
-    assert (whole[: part.size] == part).all()
+    first, stated = (replay(stream, "learned", residents_first=r) for r in (None, False))
+    assert first.hits == 4 * 19
+    assert stated.hits < first.hits
+    missed, schedule = learned(stream, 4)
+    assert schedule.order is not None
+    assert missed[:8].all()
+    assert (np.sort(schedule.order[schedule.load_at]) == np.flatnonzero(missed)).all()
+
+
+def test_loads_may_be_dearer_than_floats_can_say() -> None:
+    """What came for nothing still leaves when it is of no more use."""
+    problem = BufferingProblem(
+        experts=2, active=np.array([0] + 30 * [1]), starts=np.arange(32), slots=1, serve="bypass",
+        load_s=np.array([[1e300, 0.0]]), miss_s=1e-10, objective="seconds", free_fill=True,
+        history=np.array([[1.0, 0.0]]),
+    )  # fmt: skip
+    (stream,) = streams(problem)
+    found = replay(stream, "learned", hints=hints_of(problem, stream), record=True)
+    assert found.schedule is not None
+    assert found.schedule.drop_item.tolist() == [0]
 
 
 def test_it_learns_what_follows_what() -> None:
@@ -120,7 +166,7 @@ def test_no_worse_than_any_other_on_the_reference_trace() -> None:
         (stream,) = streams(problem)
         others = [
             replay(stream, name).misses
-            for name in ("lru", "lfu", "lfru", "gdsf", "inactive_lifo", "least_stale")
+            for name in ("lru", "group_lfu", "lfru", "gdsf", "inactive_lifo", "least_stale")
         ]
         assert replay(stream, "learned").misses < min(others)
 
@@ -128,13 +174,13 @@ def test_no_worse_than_any_other_on_the_reference_trace() -> None:
 def test_the_kernels_run_without_the_jit(monkeypatch: pytest.MonkeyPatch) -> None:
     (stream,) = streams(in_pairs(60))
     compiled, _ = learned(stream, 4)
-    for name in ("expect", "serve_group", "_least", "_last_of"):
+    for name in ("expect", "patience_of", "serve_group", "_least", "_last_of"):
         monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
     missed = np.zeros(stream.items.size, dtype=np.bool_)
     drops = np.empty((2, stream.items.size), dtype=np.int64)
     kernels.learned_load.py_func(
-        stream.items, stream.starts, 1, *cache_state(stream, 4), *learner(stream, 4).arrays, missed,
-        *drops,
+        stream.items, stream.starts, 1, *cache_state(stream, 4), *learner(stream, 4).arrays, False,
+        np.arange(stream.items.size), missed, *drops,
     )  # fmt: skip
     assert (missed == compiled).all()
 
@@ -154,6 +200,16 @@ def test_the_object_does_what_the_replay_does() -> None:
     assert drops == schedule.drop_item.tolist()
 
 
+@pytest.mark.parametrize("history", [None, np.arange(16.0)])
+def test_the_object_does_so_whatever_the_groups(history: Any) -> None:
+    (stream,) = streams(growing(120, slots=7))
+    missed, schedule = learned(stream, 7, history)
+    cache = LearnedCache(experts=16, slots=7, active_experts=1, history=history)
+    served = [cache.serve(group) for group in np.split(stream.items, stream.starts[1:-1])]
+    assert np.concatenate([s.missing for s in served]).tolist() == stream.items[missed].tolist()
+    assert np.concatenate([s.dropped for s in served]).tolist() == schedule.drop_item.tolist()
+
+
 def test_the_object_says_for_whom_room_is_made() -> None:
     cache = LearnedCache(experts=8, slots=3, active_experts=3, history=np.arange(8))
     assert cache.serve([0, 1, 2]).missing.tolist() == [0, 1, 2]
@@ -163,7 +219,7 @@ def test_the_object_says_for_whom_room_is_made() -> None:
     assert served.makes_room_for.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("active", [[8], [-1], [1, 1]])
+@pytest.mark.parametrize("active", [[8], [-1], [1, 1], [1.5]])
 def test_the_object_refuses_what_is_no_group(active: list[int]) -> None:
     with pytest.raises(InstanceError, match="different experts below 8"):
         LearnedCache(experts=8, slots=3).serve(active)
@@ -175,3 +231,9 @@ def test_the_object_refuses_sizes(sizes: dict[str, int]) -> None:
         LearnedCache(**sizes)
     with pytest.raises(InstanceError, match="shape"):
         LearnedCache(experts=4, slots=1, history=[1.0])
+
+
+@pytest.mark.parametrize("options", [{"history": [1, -1]}, {"active_experts": float("nan")}])
+def test_the_object_refuses_what_is_no_past(options: dict[str, Any]) -> None:
+    with pytest.raises(InstanceError, match="finite"):
+        LearnedCache(experts=2, slots=1, **options)

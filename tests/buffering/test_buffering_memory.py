@@ -137,6 +137,25 @@ def test_no_room_for_a_sequence() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"memory_bytes": float("inf")}, "memory_bytes: must be finite"),
+        ({"kv_bytes_per_token": -1.0}, "kv_bytes_per_token: must be finite and 0 or more"),
+        ({"context_tokens": 2.5}, "context_tokens: must be a whole number"),
+        ({"sequences": [0]}, "sequences: must be 1 or more"),
+        ({"concurrent": 2}, "concurrent: must be left out"),
+    ],
+)
+def test_what_is_no_memory(asked: dict[str, Any], said: str) -> None:
+    given: dict[str, Any] = {
+        "memory_bytes": 300.0, "kv_bytes_per_token": 1.0, "context_tokens": 20, "sequences": [1],
+        "timing": TIMING,
+    }  # fmt: skip
+    with pytest.raises(InstanceError, match=said):
+        share_memory(recorded(), "lru", **(given | asked))
+
+
 @pytest.mark.parametrize("fields", [{}, {"serve": "bypass"}, {"pooled": True, "slots": 4}])
 def test_best_pins_beside_a_cache(fields: dict[str, Any]) -> None:
     problem = stated(**({"slots": 3} | fields))

@@ -133,11 +133,26 @@ def test_too_few_slots_for_all_layers() -> None:
 
 @pytest.mark.parametrize(
     ("curves", "sizes"),
-    [([], 1.0), ([np.zeros(2)], 0.0), ([np.full(2, np.inf)], 1.0), ([np.zeros((1, 2))], 1.0)],
+    [
+        ([], 1.0),
+        ([np.zeros(2)], 0.0),
+        ([np.full(2, np.inf)], 1.0),
+        ([np.zeros((1, 2))], 1.0),
+        ([np.zeros(2)], np.inf),
+        ([np.array([0, -np.inf])], 1.0),
+    ],
 )
 def test_what_is_no_curve(curves: list[FloatArray], sizes: float) -> None:
     with pytest.raises(InstanceError, match="must be"):
         split_slots(curves, sizes, 1.0)
+
+
+@pytest.mark.parametrize("budget", [float("nan"), float("inf")])
+def test_what_is_no_budget(budget: float) -> None:
+    with pytest.raises(InstanceError, match="budget_bytes: must be a finite number"):
+        split_slots([np.ones(3)], 1.0, budget)
+    with pytest.raises(InstanceError, match="budget_bytes: must be a finite number"):
+        uniform_slots(3, 1.0, budget)
 
 
 def test_shares_are_shares() -> None:

@@ -10,6 +10,7 @@ from buffering_policy_reference import Told, reference_replay
 
 from moeopt.buffering.plan import evaluate, violations
 from moeopt.buffering.policies import POLICIES, Hints, Policy, Replay, policy_named
+from moeopt.buffering.portfolio import planned
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import (
     hints_of,
@@ -22,6 +23,8 @@ from moeopt.buffering.replays import (
 )
 from moeopt.buffering.stream import Stream, streams
 from moeopt.core.errors import InstanceError
+from moeopt.core.result import Limit
+from moeopt.core.stop import Context
 
 NAMES = [name for name, policy in POLICIES.items() if policy.run is None]
 
@@ -197,6 +200,27 @@ def test_what_cannot_be_replayed_is_refused_in_words() -> None:
         replay(stream, "lru", 4, residents_first=True)
     with pytest.raises(InstanceError, match="capacities: must be given"):
         replay(replace(stream, capacity=None), "lru")
+    with pytest.raises(InstanceError, match="capacity: must be a whole number"):
+        replay(stream, "lru", 2.5)  # type: ignore[arg-type]
+    with pytest.raises(InstanceError, match=r"capacities: .*shape"):
+        replay_problem(drawn(33), "lru", np.zeros(9, dtype=np.int64))
+    for name, history in (("learned", np.ones(99)), ("lfu", np.full(stream.num_items, np.nan))):
+        with pytest.raises(InstanceError, match="history"):
+            replay(stream, name, 9, Hints(history=history))
+
+
+@pytest.mark.parametrize("name", ["lru", "learned", "activation_matching"])
+def test_a_budget_is_divided_in_the_time_there_is(name: str) -> None:
+    problem = drawn(34, pooled=False, pinned=None, slots=None, budget_bytes=24)
+    plan, limit = planned(problem, name, Context())
+    hurried, cut = planned(problem, name, Context(time_limit_s=1e-9))
+    patient, none = planned(problem, name, Context(time_limit_s=600.0))
+    assert plan is not None
+    assert hurried is not None
+    assert patient is not None
+    assert (limit, cut, none) == (None, Limit.TIME, None)
+    assert violations(problem, hurried) == []
+    assert plan.capacity.tolist() == patient.capacity.tolist()
 
 
 def test_every_policy_says_what_it_does_and_where_it_is_from() -> None:

@@ -203,5 +203,5 @@ def test_kernels_do_the_same_with_the_jit_off() -> None:
             timeout=300,
         )
         answers.append(done.stdout)
-    assert answers[0].count("Replay(") == 2 * (5 * 15 - 1)
+    assert answers[0].count("Replay(") == 2 * (5 * 16 - 1)
     assert answers[0] == answers[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import buffering_oracle
@@ -42,12 +43,18 @@ def drawn(strategy: st.SearchStrategy[Any], examples: int) -> list[Any]:
     return found
 
 
+@cache
+def problems() -> list[BufferingProblem]:
+    """Return problems of any rules."""
+    return drawn(PROBLEMS, 200)
+
+
 def close(value: float) -> Any:
     return pytest.approx(value, rel=1e-12, abs=1e-12)
 
 
 @given(PROBLEMS)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_feasible_problems_have_a_plan_that_is_worth_what_the_oracle_says(
     problem: BufferingProblem,
 ) -> None:
@@ -125,8 +132,8 @@ def test_more_room_and_freedom_never_hurt(problem: BufferingProblem) -> None:
 
 
 def test_most_drawn_problems_are_small_enough_for_brute_force() -> None:
-    examples = drawn(PROBLEMS, 200)
-    assert sum(brute_force(problem) is not None for problem in examples) > 190
+    some = problems()[:100]
+    assert sum(brute_force(problem) is not None for problem in some) > 95
 
 
 def test_a_long_problem_for_every_kind_of_method() -> None:
@@ -136,7 +143,7 @@ def test_a_long_problem_for_every_kind_of_method() -> None:
 
 
 def test_every_option_of_a_problem_is_reached() -> None:
-    examples = drawn(PROBLEMS, 500)
+    examples = problems()
     assert all(type(example) is BufferingProblem for example in examples)
     default = BufferingProblem(experts=1, active=np.array([0]), starts=np.array([0, 1]), slots=0)
     timings = [problem.timing for problem in examples if problem.timing is not None]

@@ -78,6 +78,8 @@ TIMING = Timing(link_bytes_per_s=2.0)
         ({"budget_bytes": 4}, "$.budget_bytes", "the only one stated"),
         (room(budget_bytes=4, pooled=True), "$.budget_bytes", "left out if pooled"),
         (room(budget_bytes=-4), "$.budget_bytes", ">= 0"),
+        (room(budget_bytes=2**63 - 1), "$.budget_bytes", "at most 9007199254740992"),
+        ({"timing": Timing(link_bytes_per_s=5e-324)}, "$.timing.link_bytes_per_s", "finite"),
         ({"slots": [1, 2, 3]}, "$.slots", "shape (2,)"),
         ({"slots": [1, 2], "pooled": True}, "$.slots", "one number"),
         ({"slots": [1, 1.5]}, "$.slots[1]", "whole number"),

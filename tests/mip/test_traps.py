@@ -20,6 +20,7 @@ from moeopt.mip import ModelBuilder, backend_named
 from moeopt.mip.answer import Verdict, judged
 from moeopt.mip.backends import cpsat, mathopt
 from moeopt.mip.backends.integers import whole_bounds, whole_rows
+from moeopt.mip.presolve import scaled_costs
 
 PACKAGE = Path(moeopt.__file__).parent
 
@@ -164,3 +165,11 @@ def test_costs_far_apart_do_not_lift_the_bound(small: float, status: Status) -> 
     )  # fmt: skip
     assert answer.status is status
     assert answer.bound == (pytest.approx(small) if status is Status.OPTIMAL else 0.0)
+
+
+def test_costs_near_the_smallest_number_are_no_overflow() -> None:
+    builder = ModelBuilder("tiny")
+    builder.add_columns("x", 1, lower=1, upper=2, objective=[1e-310])
+    scaled, factor = scaled_costs(builder.build())
+    assert np.isfinite(factor)
+    assert scaled.objective[0] == 1e-310 * factor > 0

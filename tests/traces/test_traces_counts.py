@@ -94,7 +94,7 @@ def test_windows_are_scenarios_of_a_placement(tmp_path: Path) -> None:
         ("layer,expert,count\n0,1,1e999\n", "line 2: must have a finite count"),
         ("layer,expert,count\n0,1,1_0\n", "line 2: must have a finite count"),
         ("layer,expert,count\n0,1,5\n0,1,6\n", "line 3: must stand once"),
-        ("layer,expert,count\n0,1000000,5\n", "1000000 experts"),
+        ("layer,expert,count\n0,1000000,5\n", "must have at most 1000000, got <1000001 experts>"),
         ("layer,expert,count\n0,9999999999999999,5\n", "whole expert"),
         ('layer,expert,count\n0,1,"5\n', "must be a CSV file"),
     ],
@@ -115,7 +115,10 @@ def test_files_that_are_no_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read_csv_counts(write(tmp_path, TEXT), experts=2)
     # A few rows must not ask for all memory.
     rows = "".join(f"{layer},999999,1\n" for layer in range(2000))
-    with pytest.raises(InstanceError, match="8 GiB"):
+    with pytest.raises(InstanceError, match="must not hold more than 100 times its own size"):
+        read_csv_counts(write(tmp_path, "layer,expert,count\n" + rows))
+    rows = "".join(f"{layer},{layer % 7},1\n\n" for layer in (3, 4, 3, 4))
+    with pytest.raises(InstanceError, match="line 6: must stand once in its window, got <layer 3"):
         read_csv_counts(write(tmp_path, "layer,expert,count\n" + rows))
     monkeypatch.setattr(csv_counts, "MAX_CSV_BYTES", 10)
     with pytest.raises(InstanceError, match="at most 10 bytes"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from moeopt.core.errors import InstanceError
-from moeopt.traces import ExpertCounts, RoutingTrace, read_any, write_trace
+from moeopt.traces import ExpertCounts, RoutingTrace, archive, read_any, write_trace
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.numpy")
@@ -71,6 +73,54 @@ def test_what_is_none_of_them(tmp_path: Path) -> None:
         read_any(tmp_path / "none.npz")
     with pytest.raises(InstanceError, match=r"meta_info\.json"):
         read_any(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "meta_info.json")
+    with pytest.raises(InstanceError, match="not a plain file"):
+        read_any(tmp_path / "folder")
+    for suffix in ("npz", "npy", "pt", "jsonl", "csv"):
+        os.mkfifo(tmp_path / f"pipe.{suffix}")
+        (tmp_path / f"zeros.{suffix}").symlink_to("/dev/zero")
+        for name in ("pipe", "zeros"):
+            with pytest.raises(InstanceError, match="not a plain file"):
+                read_any(tmp_path / f"{name}.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "pt"])
+def test_a_small_archive_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"zeros.{suffix}"
+    np.savez_compressed(tmp_path / "zeros.npz", expert_ids=np.zeros((10**5, 1, 1), dtype=np.int64))
+    (tmp_path / "zeros.npz").rename(path)
+    monkeypatch.setattr(archive, "MIN_RATED_BYTES", 10**5)
+    with pytest.raises(InstanceError, match="must not hold more than 100 times its own size"):
+        read_any(path)
+
+
+def test_a_broken_packing_is_a_sentence(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.save(content, IDS)
+    with zipfile.ZipFile(tmp_path / "one.npz", "w", zipfile.ZIP_LZMA) as made:
+        made.writestr("expert_ids.npy", content.getvalue())
+    whole = bytearray((tmp_path / "one.npz").read_bytes())
+    whole[60:80] = bytes(20)
+    (tmp_path / "one.npz").write_bytes(whole)
+    with pytest.raises(InstanceError, match=r"whole \.npz archive"):
+        read_any(tmp_path / "one.npz")
+
+
+def test_an_axis_of_an_empty_array_is_limited(tmp_path: Path) -> None:
+    np.save(tmp_path / "empty.npy", np.zeros((0, 2**40, 2), dtype=np.int8))
+    with pytest.raises(InstanceError, match="is empty, and too long"):
+        read_any(tmp_path / "empty.npy")
+
+
+def test_lengths_that_overflow_do_not_add_up() -> None:
+    with pytest.raises(InstanceError, match="must add up to the 2 tokens"):
+        RoutingTrace(IDS, sequence_lengths=np.array([2**62] * 4 + [2]))
 
 
 def test_importing_the_readers_is_light() -> None:

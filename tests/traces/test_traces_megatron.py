@@ -135,5 +135,5 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InstanceError, match="must stand in one file"):
         read_megatron_trace([path, path])
     monkeypatch.setattr(megatron, "MAX_LINE_BYTES", 50)
-    with pytest.raises(InstanceError, match="line 1: must have 50 bytes"):
+    with pytest.raises(InstanceError, match="line 1: must have at most 50 bytes"):
         read_megatron_trace(path)

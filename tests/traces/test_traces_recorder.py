@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,6 +111,31 @@ def test_rows_go_on_where_they_were(past: type) -> None:
     assert trace.token_ids.tolist() == [5, 6, 7, 1, 2, 3, 4, 9, 9, 5, 6, 1, 2, 3, 4]
     assert trace.sequence_lengths is not None
     assert trace.sequence_lengths.tolist() == [3, 4, 4, 4]
+
+
+class Says(Tiny):
+    """Returns its cache by name, as transformers' models do."""
+
+    def forward(self, input_ids: Any, past_key_values: Any = None) -> Any:
+        super().forward(input_ids)
+        past = Cache() if past_key_values is None else past_key_values
+        past.length += input_ids.shape[1]
+        return SimpleNamespace(past_key_values=past)
+
+
+def test_keys_and_values_of_another_call_are_refused() -> None:
+    model = Says()
+    with record_routing(model) as recorder:
+        first = model(IDS).past_key_values
+        second = model(IDS + 1).past_key_values
+        model(IDS[:, :1], past_key_values=second)
+        model(IDS[:, 1:], past_key_values=second)
+        for other in (first, copy.copy(second)):
+            with pytest.raises(InstanceError, match="got <those of another>"):
+                model(IDS[:, :1], past_key_values=other)
+    lengths = recorder.trace().sequence_lengths
+    assert lengths is not None
+    assert lengths.tolist() == [4, 4, 8, 8]
 
 
 class Routing(NamedTuple):

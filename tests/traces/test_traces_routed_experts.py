@@ -67,6 +67,7 @@ def test_numpy_files(tmp_path: Path) -> None:
         ([[[["a", "b"]]]], "must be a number"),
         ([np.where(FIRST == 3, 2, FIRST)], "must not name an expert twice"),
         ([np.array([[[0, 10**7]]])], "must be below 1000000"),
+        ([np.array([[[*range(3000), 0]]])], "must not name an expert twice"),
     ],
 )
 def test_wrong_requests_are_a_sentence(requests: list[Any], said: str) -> None:

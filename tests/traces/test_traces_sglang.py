@@ -212,6 +212,27 @@ def test_a_small_file_does_not_fill_the_memory(
         read_sglang_trace(save(tmp_path, dump([record(1, 0, PREFILL)])))
 
 
+def test_lists_of_the_same_list_are_not_unrolled(tmp_path: Path) -> None:
+    within: list[Any] = [1] * 10
+    for _ in range(12):
+        within = [within] * 10
+    round_about: list[Any] = [1, 2, 3]
+    round_about[0] = round_about
+    good = record(1, 0, PREFILL)
+    tokens = len(good["input_ids"])
+    for wrong in (
+        dump([{**good, "input_ids": [within] * tokens}]),
+        dump([{**good, "input_ids": [round_about] * tokens}]),
+        dump([{**good, "gatherer_key": within}]),
+        dump([{**good, "rank": within}]),
+        dump(within),
+        {"records": {"a": within}},
+        {**dump([good]), "last_physical_to_logical_map": within},
+    ):
+        with pytest.raises(InstanceError, match=r"got <.{1,40}>;"):
+            read_sglang_trace(save(tmp_path, wrong))
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InstanceError, match=r"must be a file that torch\.save wrote"):
         read_sglang_trace(tmp_path / "none.pt")

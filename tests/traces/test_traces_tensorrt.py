@@ -77,6 +77,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         with pytest.raises(InstanceError, match="must be a whole safetensors file"):
             read_tensorrt_counts(tmp_path)
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(InstanceError, match=r"rank1\.safetensors: must be a readable file"):
+        read_tensorrt_counts(tmp_path)
 
 
 def test_without_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

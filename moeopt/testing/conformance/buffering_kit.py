@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ def problems(feasible: bool) -> Any:
     return every | st.one_of(some)
 
 
+@cache
 def long_problems() -> list[BufferingProblem]:
     """Return problems that keep a good method busy beyond a fraction of a second."""
     return [
