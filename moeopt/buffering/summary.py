@@ -10,7 +10,7 @@ from moeopt.buffering.clock import stall
 from moeopt.buffering.plan import BufferingPlan, Evaluation, evaluate
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.core.arrays import IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.table import Cell, Column, Table, how_it_went, time_text, time_unit
 
 #: Layers that are shown where there are more.
 MOST_LAYERS = 32
@@ -93,7 +93,7 @@ def time_table(problem: BufferingProblem, plan: BufferingPlan) -> Table:
         ("waiting for the host", spent.host_s),
         ("waiting for transfers", spent.stall_s),
     ]
-    size, unit = _unit(spent.total_s)
+    size, unit = time_unit(spent.total_s)
     wrong = f", {spent.wasted_transfers} of them for nothing" if spent.wasted_transfers else ""
     busy = _percent(spent.link_busy_s, spent.total_s)
     link = "" if busy is None else f"; the link is busy for {busy:.1f} % of the time"
@@ -152,9 +152,9 @@ def _solve(problem: BufferingProblem, value: Evaluation, result: Any) -> Table:
         ("bytes of misses and loads", _bytes(value.miss_bytes)),
     ]
     if value.seconds is not None:
-        facts.append(("seconds of misses and loads", _seconds(value.seconds)))
+        facts.append(("seconds of misses and loads", time_text(value.seconds)))
     if value.stall_s is not None:
-        facts.append(("waiting for transfers", _seconds(value.stall_s)))
+        facts.append(("waiting for transfers", time_text(value.stall_s)))
     if problem.budget_bytes is not None:
         facts.append(("budget", _bytes(problem.budget_bytes)))
     facts.append(("objective", f"{problem.objective}, {_amount(problem, value.objective)}"))
@@ -178,7 +178,7 @@ def _texts(fact: tuple[str, Cell]) -> tuple[Cell, Cell]:
 def _amount(problem: BufferingProblem, value: float) -> str:
     """Return a value of the objective in its unit."""
     if problem.objective == "seconds":
-        return _seconds(value)
+        return time_text(value)
     return f"{value:.6g}" if problem.objective == "misses" else _bytes(value)
 
 
@@ -187,20 +187,6 @@ def _bytes(value: float) -> str:
         if value >= size:
             return f"{value / size:.6g} {unit}"
     return f"{value:.6g} bytes"
-
-
-def _seconds(value: float) -> str:
-    """Return a time in the unit that shows it in a few digits."""
-    size, unit = _unit(value)
-    return f"{value / size:.6g} {unit}"
-
-
-def _unit(largest: float) -> tuple[float, str]:
-    """Return the unit of time that shows the largest value in a few digits."""
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if largest >= size:
-            return size, unit
-    return (1e-9, "ns") if largest > 0 else (1.0, "s")
 
 
 def _percent(part: float, whole: float) -> float | None:

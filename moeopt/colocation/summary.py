@@ -17,7 +17,7 @@ from moeopt.colocation.plan import (
 )
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.table import Cell, Column, Table, how_it_went, time_text, time_unit
 from moeopt.describe.topology import port_bytes_per_s
 from moeopt.timeline import Phase, Spans, Step, line_seconds
 
@@ -65,7 +65,7 @@ def timeline_table(problem: ColocationProblem, value: Evaluation) -> Table:
         A plan's value.
     """
     together = value.interleaved
-    size, unit = _unit(value.time_s)
+    size, unit = time_unit(value.time_s)
     names = _names(problem)
     # An all-to-all that waits for others in the network ends a step that names them too.
     critical = {(step.phase, step.models[-1]): step for step in together.critical()}
@@ -97,7 +97,7 @@ def wire_table(problem: ColocationProblem, order: WireOrder) -> Table:
     order
         An order of a plan of this problem.
     """
-    size, unit = _unit(order.total_s)
+    size, unit = time_unit(order.total_s)
     names = _names(problem)
     phases: tuple[Phase, Phase] = ("dispatch", "combine")
     rows: list[list[Cell]] = [
@@ -112,9 +112,9 @@ def wire_table(problem: ColocationProblem, order: WireOrder) -> Table:
     ]
     formula = order.no_idle_s
     notes = [
-        f"The round takes {_seconds(order.total_s)}, by its busiest ports"
-        f" {_seconds(order.busiest_port_s)}",
-        "" if formula is None else f", by the paper's formula {_seconds(formula)}",
+        f"The round takes {time_text(order.total_s)}, by its busiest ports"
+        f" {time_text(order.busiest_port_s)}",
+        "" if formula is None else f", by the paper's formula {time_text(formula)}",
         "." if order.proven else "; some wave may end earlier.",
     ]
     numbers = [Column(name, ".3f") for name in ("released", "on the wire", "busiest port")]
@@ -177,7 +177,7 @@ def _devices(problem: ColocationProblem, plan: ColocationPlan, value: Evaluation
     computing = np.sum([layer.computing_s for layer in layers], axis=0)
     there = line_seconds([layer.dispatch for layer in layers])[0, -1]
     back = line_seconds([layer.combine for layer in layers])[0, -1]
-    size, unit = _unit(float(value.device_time_s.max()))
+    size, unit = time_unit(float(value.device_time_s.max()))
     stated = _stated(problem)
     shown = _longest(value.device_time_s)
     rows: list[list[Cell]] = [
@@ -244,15 +244,15 @@ def _solve(
     problem: ColocationProblem, plan: ColocationPlan, value: Evaluation, result: Any
 ) -> Table:
     facts: list[tuple[str, Cell]] = [
-        ("time", _seconds(value.time_s)),
-        ("slowest device alone", _seconds(value.bottleneck_s)),
-        ("aggregated dispatch", _seconds(value.communication_s)),
+        ("time", time_text(value.time_s)),
+        ("slowest device alone", time_text(value.bottleneck_s)),
+        ("aggregated dispatch", time_text(value.communication_s)),
         ("utilisation", f"{100 * float(value.utilisation.mean()):.1f} %"),
-        ("objective", f"{problem.objective}, {_seconds(value.objective)}"),
+        ("objective", f"{problem.objective}, {time_text(value.objective)}"),
     ]
     if result is not None:
         facts += [
-            ("lower bound", None if result.bound is None else _seconds(result.bound)),
+            ("lower bound", None if result.bound is None else time_text(result.bound)),
             ("gap", None if result.gap is None else f"{100 * result.gap:.3f} %"),
         ]
     seed = 0 if result is None else result.seed
@@ -264,17 +264,3 @@ def _solve(
         facts += how_it_went(result)
     title = problem.name or "the plan"
     return Table(title=title, columns=[Column(""), Column("")], rows=facts)
-
-
-def _seconds(value: float) -> str:
-    """Return a time in the unit that shows it in a few digits."""
-    size, unit = _unit(value)
-    return f"{value / size:.6g} {unit}"
-
-
-def _unit(largest: float) -> tuple[float, str]:
-    """Return the unit of time that shows the largest value in a few digits."""
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if largest >= size:
-            return size, unit
-    return (1e-9, "ns") if largest > 0 else (1.0, "s")

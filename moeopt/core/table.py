@@ -136,3 +136,29 @@ def how_it_went(result: Any) -> list[tuple[str, Cell]]:
             f"{result.runtime_s:.3f} s, of which {result.build_s:.3f} s building models",
         ),
     ]
+
+
+def time_text(value: float) -> str:
+    """Return a time in the unit that shows it in a few digits.
+
+    Parameters
+    ----------
+    value
+        Seconds.
+    """
+    size, unit = time_unit(value)
+    return f"{value / size:.6g} {unit}"
+
+
+def time_unit(largest: float) -> tuple[float, str]:
+    """Return the unit of time, and its seconds, that shows the largest value in a few digits.
+
+    Parameters
+    ----------
+    largest
+        Seconds.
+    """
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if largest >= size:
+            return size, unit
+    return (1e-9, "ns") if largest > 0 else (1.0, "s")

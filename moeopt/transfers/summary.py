@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table
+from moeopt.core.table import Cell, Column, Table, time_text
 from moeopt.transfers.contention import speedups
 from moeopt.transfers.plan import TransferPlan, evaluate, require_readable
 from moeopt.transfers.problem import TransferProblem
@@ -67,8 +67,8 @@ def gantt(plan: TransferPlan, problem: TransferProblem | None = None) -> Table:
         [port, "".join(_line(plan, problem, port, middle))] for port in shown.tolist()
     ]
     return Table(
-        title=f"whom each port sends to, every {_seconds(plan.makespan_s / CELLS)}",
-        columns=[Column("port"), Column(f"0 to {_seconds(plan.makespan_s)}")],
+        title=f"whom each port sends to, every {time_text(plan.makespan_s / CELLS)}",
+        columns=[Column("port"), Column(f"0 to {time_text(plan.makespan_s)}")],
         rows=rows,
         note=_legend(rows, ports, int(there.sum())),
     )
@@ -172,7 +172,7 @@ def _bytes_by_port(
 
 def _solve(problem: TransferProblem, plan: TransferPlan, result: Any) -> Table:
     value = evaluate(problem, plan)
-    facts: list[tuple[str, Cell]] = [("makespan", _seconds(value.makespan_s))]
+    facts: list[tuple[str, Cell]] = [("makespan", time_text(value.makespan_s))]
     if result is not None:
         told = None if result.bound is None else _amount(problem, result.bound)
         facts += [
@@ -181,7 +181,7 @@ def _solve(problem: TransferProblem, plan: TransferPlan, result: Any) -> Table:
         ]
     facts += [("rounds", str(value.num_rounds)), ("transmissions", str(value.num_transmissions))]
     if problem.startup_s > 0:
-        each = _seconds(problem.startup_s)
+        each = time_text(problem.startup_s)
         facts.append(("start-ups", f"{value.startups} of {each} each"))
     seed = 0 if result is None else result.seed
     facts += [
@@ -210,15 +210,7 @@ def _how(result: Any) -> list[tuple[str, Cell]]:
 
 def _amount(problem: TransferProblem, value: float) -> str:
     """Return a value of the objective with its unit."""
-    return f"{value:g} rounds" if problem.objective == "rounds" else _seconds(value)
-
-
-def _seconds(value: float) -> str:
-    """Return a time in the unit that shows it in a few digits."""
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if value >= size:
-            return f"{value / size:.6g} {unit}"
-    return f"{value / 1e-9:.6g} ns" if value > 0 else "0 s"
+    return f"{value:g} rounds" if problem.objective == "rounds" else time_text(value)
 
 
 def _unit(largest: float) -> tuple[float, str]:
