@@ -1,10 +1,10 @@
 """The best schedule in hindsight of items of one size: a flow, for every capacity in one run.
 
 A unit of flow is a slot that travels through time. With ``serve="load"`` a slot either waits or
-carries an item from one reference to the next, which saves its load; with ``"bypass"`` it is the
-graph of papers on soft misses, in which only references and changes are nodes. Each further slot
-goes by the cheapest path that is left, so that what it saves never grows: costs are convex in the
-number of slots.
+carries an item from one reference to the next, which saves its load; with ``"bypass"`` it waits at
+hubs, comes in by gates and serves the references that it passes. Each further slot goes by the
+cheapest path that is left, so that what it saves never grows: costs are convex in the number of
+slots.
 """
 
 from __future__ import annotations
