@@ -13,6 +13,7 @@ from moeopt.core.wing import Method, Plan, Problem, Wing
 _OWN_WINGS = {
     "buffering": "moeopt.buffering.methods",
     "colocation": "moeopt.colocation.methods",
+    "committee": "moeopt.committee.methods",
     "placement": "moeopt.placement.methods",
     "serverless": "moeopt.serverless.methods",
     "transfers": "moeopt.transfers.methods",

@@ -1,0 +1,145 @@
+"""Methods on problems that show what they do, the package's names, and plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from committee_oracle import brute_force, drawn, problem_of
+
+import moeopt
+from moeopt import committee
+from moeopt.committee import NoCommitteeError, seat
+from moeopt.committee.generate import alternating, hub, routed, tables
+from moeopt.committee.methods import METHODS
+from moeopt.committee.plan import evaluate
+from moeopt.core.errors import InstanceError
+
+KINDS: dict[str, dict[str, Any]] = {
+    "additive": {"load_price": 1.0},
+    "masked": {"loss": "masked", "load_price": 1.0},
+    "skip": {"loss": "skip", "top_k": 2},
+    "table": {"loss": "table"},
+    "link": {"link_bytes_per_s": 1.0, "window_s": 1.0, "periods": [1, 2]},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_auto_is_proven_optimal_on_small_problems(kind: dict[str, Any]) -> None:
+    for seed in range(6):
+        problem = drawn(seed, **kind)
+        known = brute_force(problem)
+        assert known is not None
+        found = moeopt.solve(problem)
+        assert found.status is moeopt.Status.OPTIMAL
+        assert found.objective == pytest.approx(known.objective, abs=1e-6)
+
+
+def test_every_method_gives_a_plan_and_a_bound() -> None:
+    problem = routed(windows=4, drift=0.3, rules="price")
+    best = moeopt.solve(problem, "exact").objective
+    assert best is not None
+    for method in METHODS:
+        found = moeopt.solve(problem, method.name)
+        assert found.objective is not None
+        assert found.bound is not None
+        assert found.bound <= best * (1 + 1e-9) <= found.objective * (1 + 2e-9)
+
+
+def test_a_table_names_no_experts() -> None:
+    for name in ("flow_curves", "lazy_greedy", "top_importance", "last_window", "rent_or_buy"):
+        with pytest.raises(InstanceError, match="does not say which experts"):
+            moeopt.solve(tables(), name)
+
+
+def test_limits_that_no_slots_keep_together_are_proven() -> None:
+    # One slot replaces too many experts for the link, two are too slow.
+    problem = drawn(
+        0, layers=1, loss="table", experts=2, latency_s=1.0, slot_s=1.0, min_slots=1,
+        link_bytes_per_s=1.0, window_s=0.5,
+    )  # fmt: skip
+    swaps = np.array([[0.0, 1.0, 0.0]])
+    problem = type(problem)(
+        layers=1, experts=2, loss="table", table=np.zeros((1, 3)), swaps=swaps, latency_s=1.0,
+        slot_s=1.0, min_slots=1, link_bytes_per_s=1.0, window_s=0.5, budget_bytes=4,
+    )  # fmt: skip
+    assert moeopt.solve(problem).status is moeopt.Status.INFEASIBLE
+    assert moeopt.solve(problem, "knapsack").status is moeopt.Status.NO_PLAN_FOUND
+
+
+def test_the_hub_stays_where_members_are_chosen_together() -> None:
+    problem = hub()
+    value = {m: moeopt.solve(problem, m).objective for m in ("top_importance", "lazy_greedy")}
+    assert value["lazy_greedy"] == pytest.approx(7 * 1e-3)
+    assert value["top_importance"] == pytest.approx(6.0)
+
+
+def test_hindsight_keeps_one_of_two_in_turn_and_the_papers_rule_swaps_them() -> None:
+    problem = alternating()
+    assert moeopt.solve(problem, "flow_curves").objective == pytest.approx(300.0)
+    paper = moeopt.solve(problem, "last_window").objective
+    ours = moeopt.solve(problem, "rent_or_buy").objective
+    assert paper is not None
+    assert ours is not None
+    assert paper > 100 * ours
+
+
+def test_periods_are_all_tried() -> None:
+    # Two windows a period, the link carries one of the two experts in each window.
+    problem = problem_of(
+        [[5, 5, 0, 0], [5, 5, 0, 0], [0, 0, 5, 5], [0, 0, 5, 5]], budget_bytes=2,
+        link_bytes_per_s=1.0, window_s=1.0, periods=[1, 2],
+    )  # fmt: skip
+    found = moeopt.solve(problem, "flow_curves")
+    assert found.plan.period == 2
+    assert found.objective == pytest.approx(0.0)
+
+
+def test_without_time_there_is_a_plan_and_a_bound() -> None:
+    problem = routed(layers=4, experts=64, windows=64, tokens=64, drift=0.2, rules="link")
+    found = moeopt.solve(problem, time_limit_s=1e-3)
+    assert found.plan is not None
+    assert found.bound is not None
+
+
+def test_arrays_in_and_out() -> None:
+    table = np.array([[[5.0, 4.0, 1.0], [3.0, 2.0, 2.0]], [[0.0, 4.0, 9.0], [3.0, 2.0, 2.0]]])
+    found = seat(table, budget_bytes=3, load_price=1.0)
+    assert found.resident.shape == (2, 2, 3)
+    assert found.resident.sum(axis=2).max(axis=0).tolist() == found.slots.tolist()
+    assert found.gap == pytest.approx(0.0)
+    assert found.objective == evaluate(found.problem, found.plan).objective
+    tokens = np.random.default_rng(0).random((20, 2, 4))
+    masked = seat(tokens, budget_bytes=4, loss="masked", top_k=2)
+    skipped = seat(tokens, budget_bytes=4, loss="skip", top_k=2)
+    assert masked.objective < skipped.objective
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "said"),
+    [
+        ([1.0, 2.0], {}, "must have shape"),
+        ([[1.0, 2.0]], {"loss": "masked"}, "must have shape"),
+        ([[1.0, 2.0]], {"loss": "table"}, "state a CommitteeProblem"),
+        ([[1.0, 2.0]], {"router": 3}, "router"),
+        ([[1.0, -2.0]], {}, "importance"),
+        ([[1.0, 2.0]], {"loss": "nonsense"}, "loss"),
+    ],
+)
+def test_bad_arrays_are_told(values: Any, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InstanceError, match=said):
+        seat(values, budget_bytes=2, **fields)
+
+
+def test_no_committee_is_told() -> None:
+    with pytest.raises(NoCommitteeError, match="C1"):
+        seat([[1.0, 2.0]], budget_bytes=1, min_slots=2)
+
+
+def test_public_names_load_on_first_use() -> None:
+    for name in committee.__all__:
+        assert getattr(committee, name) is not None
+    assert set(committee.__all__) <= set(dir(committee))
+    with pytest.raises(AttributeError, match="nonsense"):
+        committee.nonsense  # noqa: B018
