@@ -13,6 +13,7 @@ from pathlib import Path
 
 import buffering_instances
 import colocation_instances
+import committee_instances
 import placement_instances
 import reference_instances
 import serverless_instances
@@ -22,6 +23,7 @@ from instance_files import LIBRARY, improve, keep_best, known_entries
 WINGS = {
     "buffering": buffering_instances,
     "colocation": colocation_instances,
+    "committee": committee_instances,
     "placement": placement_instances,
     "serverless": serverless_instances,
     "transfers": transfers_instances,

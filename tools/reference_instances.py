@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 import numpy as np
 from instance_files import LIBRARY, Entry, write
 
 from moeopt.colocation.generate import aurora_cluster, grouped_traffic
 from moeopt.colocation.problem import ColocationProblem, ModelLayer
+from moeopt.committee.from_trace import committee_problem
 from moeopt.core.arrays import FloatArray
 from moeopt.describe.cluster import Cluster
 from moeopt.describe.loads import source_devices, window_counts
@@ -42,6 +44,10 @@ FLOPS_PER_S = 1e12
 #: Batches of the serverless instance, the stretches of each, and its promise: between the fastest
 #: plan's 11.2 s and the cheapest one's 11.9 s.
 BATCHES, STRETCHES, PROMISE_S = 3, 20, 11.5
+
+#: Stretches of text for committees, each a window, the share of the experts that fits, and the
+#: experts that the link carries in a window.
+TEXTS, SHARE, CARRIED = 16, 0.4, 16
 
 SOURCE = "routing of the reference model, instances/traces/{name}.npz"
 
@@ -118,6 +124,41 @@ def colocation() -> Entry:
     return write("colocation", problem, size)
 
 
+def committee() -> Entry:
+    """Write which experts stay for stretches of text, each expert as its spectral norms weigh it.
+
+    A load is as dear as an expert is important for one stretch in the mean. Whole numbers keep the
+    file small.
+    """
+    trace = _trace("reference-held-out")
+    window = int(_lengths(trace)[0])
+    with np.load(LIBRARY / "traces" / "reference-norms.npz", allow_pickle=False) as file:
+        norms = file["spectral_in"] * file["spectral_out"]
+    slots = round(SHARE * MODEL.layers * MODEL.experts)
+    exact = committee_problem(
+        trace.part(0, TEXTS * window),
+        window_tokens=window,
+        norms=norms,
+        expert_bytes=EXPERT_BYTES,
+        staging_slots=1,
+        budget_bytes=(slots + MODEL.layers) * EXPERT_BYTES,
+        link_bytes_per_s=CARRIED * EXPERT_BYTES,
+        window_s=1.0,
+        periods=np.array([1, 2, 4]),
+        name="reference-texts",
+        source=f"{_source('held-out')} and reference-norms.npz, norms of both matrices multiplied;"
+        f" {TEXTS} stretches of {window} tokens, importance rounded",
+    )
+    importance = np.round(exact.importance)  # type: ignore[arg-type]
+    price = float(np.round(importance.mean()))
+    problem = msgspec.structs.replace(exact, importance=importance, load_price=price)
+    size = (
+        f"{problem.num_layers} layers x {problem.num_experts} experts,"
+        f" {problem.num_windows} windows"
+    )
+    return write("committee", problem, size)
+
+
 def serverless() -> Entry:
     """Write the model as functions that serve three batches of held-out text."""
     trace, calibration = _trace("reference-held-out"), Calibration()
@@ -153,6 +194,7 @@ def serverless() -> Entry:
 #: What writes the instance of each wing.
 WINGS: Mapping[str, Callable[[], Entry]] = {
     "colocation": colocation,
+    "committee": committee,
     "placement": placement,
     "serverless": serverless,
     "transfers": transfers,

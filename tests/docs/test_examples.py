@@ -155,6 +155,34 @@ def test_upload_caps(tmp_path: Path) -> None:
     assert all(float(ratio) >= 1 for ratio in ratios)
 
 
+def test_memory_budgets(tmp_path: Path) -> None:
+    out = _printed("committee_memory_budgets.py", tmp_path)
+    pattern = r"^([\d.]+) GiB: .*, ([\d.]+) GiB, .* loss ([\d.]+) %, gap 0.00 %, 0 rules broken$"
+    rows = [[float(number) for number in row] for row in re.findall(pattern, out, re.M)]
+    assert [budget for budget, _, _ in rows] == [2.6, 4.7, 7.0, 10.0]
+    assert all(taken <= budget for budget, taken, _ in rows)
+    losses = [loss for _, _, loss in rows]
+    assert losses == sorted(losses, reverse=True)
+    timed = re.findall(r"within ([\d.]+) s: .* ([\d.]+) s, loss .* 0 rules broken$", out, re.M)
+    assert len(timed) == 2
+    assert all(float(took) <= float(most) for most, took in timed)
+    ratios = re.findall(r"^  \w+ +([\d.]+) times the loss$", out, re.M)
+    assert len(ratios) == 2 * 6
+    assert all(float(ratio) >= 1 for ratio in ratios)
+    assert "loss 0.012, bound 0.012; by importance alone 11.000" in out
+
+
+def test_committees_of_your_trace(tmp_path: Path) -> None:
+    out = _printed("committee_your_trace.py", tmp_path)
+    best, bound = re.findall(r"^hindsight: (\d+), bound (\d+)$", out, re.M)[0]
+    assert int(bound) <= int(best) < 1.05 * int(bound)
+    pattern = r"^  (\w+) +([\d.]+) times the bound, .* (\d+) MB/s at most, 0 rules broken$"
+    rows = {rule: (float(ratio), int(rate)) for rule, ratio, rate in re.findall(pattern, out, re.M)}
+    assert 1 <= rows["rent_or_buy"][0] < rows["paper"][0]
+    assert max(rate for _, rate in rows.values()) <= 1000
+    assert re.search(r"^after window \d+: \d+ experts come", out, re.M)
+
+
 def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out

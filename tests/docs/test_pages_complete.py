@@ -102,6 +102,7 @@ def test_reference_names_exist(module: str, names: set[str]) -> None:
     [
         "moeopt",
         "moeopt.buffering",
+        "moeopt.committee",
         "moeopt.io",
         "moeopt.mip",
         "moeopt.placement",

@@ -1,4 +1,4 @@
-"""The library of instances: every entry loads, and names are found or nearly found."""
+"""The library of instances: names are found or nearly found, and a copy without it says so."""
 
 from __future__ import annotations
 
@@ -50,14 +50,3 @@ def test_a_copy_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     library._index.cache_clear()
     with pytest.raises(moeopt.InstanceError, match="reinstall moeopt"):
         library.entries()
-
-
-def test_every_entry_of_the_real_library_loads() -> None:
-    library._index.cache_clear()
-    for entry in library.entries():
-        problem = moeopt.load_problem(f"@{entry.name}")
-        assert entry.path == f"{entry.name}.json"
-        assert type(problem).__struct_config__.tag == entry.wing
-        assert problem.generator == entry.generator
-        if entry.best_objective is not None and entry.best_bound is not None:
-            assert entry.best_bound <= entry.best_objective * (1 + 1e-9)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bad_committee import COMMITTEE, COMMITTEE_BASE, COMMITTEE_INFEASIBLE
 from bad_files import FILES
 from bad_instance import BASE, Case
 from bad_serverless import SERVERLESS, SERVERLESS_BASE, SERVERLESS_INFEASIBLE
@@ -23,8 +24,8 @@ from infeasible import INFEASIBLE
 import moeopt
 from moeopt.cli.main import main
 
-BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES, *TRANSFERS, *SERVERLESS]
-CASES = [*BAD, *INFEASIBLE, *TRANSFERS_INFEASIBLE, *SERVERLESS_INFEASIBLE]
+BAD = [*TEXTS, *PLACES, *HEADERS, *TYPES, *VALUES, *FILES, *TRANSFERS, *SERVERLESS, *COMMITTEE]
+CASES = [*BAD, *INFEASIBLE, *TRANSFERS_INFEASIBLE, *SERVERLESS_INFEASIBLE, *COMMITTEE_INFEASIBLE]
 
 
 def test_the_base_is_valid_and_cases_are_distinct(tmp_path: Path) -> None:
@@ -35,6 +36,8 @@ def test_the_base_is_valid_and_cases_are_distinct(tmp_path: Path) -> None:
     assert moeopt.load_problem(path).num_ports == 4
     path.write_text(json.dumps(SERVERLESS_BASE))
     assert moeopt.load_problem(path).num_layers == 2
+    path.write_text(json.dumps(COMMITTEE_BASE))
+    assert moeopt.load_problem(path).num_windows == 2
     assert len({case.name for case in CASES}) == len(CASES) >= 45
 
 

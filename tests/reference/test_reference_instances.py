@@ -80,6 +80,21 @@ def test_serverless_promise_binds(make: Any) -> None:
     assert moeopt.solve(problem).status is Status.OPTIMAL
 
 
+def test_committee_weighs_each_text(make: Any) -> None:
+    _, problem = make("committee")
+    assert problem.importance.shape == (16, 8, 64)
+    assert (problem.importance == np.round(problem.importance)).all()
+    held_out = trace("reference-held-out").part(0, 512)
+    counts = held_out.counts()
+    # An expert that a text never goes to is of no importance there.
+    assert (problem.importance[0][counts == 0] == 0).all()
+    assert (problem.importance[0][counts >= 20] > 0).all()
+    assert problem.room_bytes() == pytest.approx(0.4 * 8 * 64 * 25600, rel=0.01)
+    result = moeopt.solve(problem, "flow_curves")
+    assert result.gap is not None
+    assert result.gap < 0.05
+
+
 def test_sizes_are_the_models(make: Any) -> None:
     tool = sys.modules["reference_instances"]
     with np.load(library.trace_path("reference-norms"), allow_pickle=False) as file:

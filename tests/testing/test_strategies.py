@@ -5,15 +5,12 @@ from collections import Counter
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from moeopt.describe.cluster import Cluster, Device, Node
 from moeopt.describe.model import MoEModel
-from moeopt.placement.impossible import impossible
-from moeopt.placement.plan import evaluate, violations
 from moeopt.placement.problem import Pair, PlacementProblem, Timing
-from moeopt.testing.conformance.placement_oracle import brute_force
 from moeopt.testing.strategies import (
     LOAD_KINDS,
     OBJECTIVES,
@@ -24,7 +21,6 @@ from moeopt.testing.strategies import (
     models,
     nodes,
     pairs,
-    placement_plans,
     placement_problems,
     timings,
 )
@@ -166,39 +162,6 @@ def options(problem):
     yield from (name for name, holds in tests.items() if holds)
 
 
-@given(placement_problems(max_experts=5, max_devices=3))
-@settings(max_examples=60)
-def test_feasible_problems_have_a_plan_that_is_worth_what_the_oracle_says(problem):
-    assert not impossible(problem)
-    optimum = brute_force(problem)
-    if optimum is None:
-        return
-    assert optimum.plan is not None
-    assert violations(problem, optimum.plan) == []
-    value = evaluate(problem, optimum.plan).objective
-    assert value == pytest.approx(optimum.objective, rel=1e-6, abs=1e-12)
-
-
-@given(placement_problems(max_experts=5, max_devices=3, feasible=False))
-@settings(max_examples=40)
-def test_infeasible_problems_have_none(problem):
-    optimum = brute_force(problem)
-    assert optimum is None or optimum.objective is None
-
-
-@given(placement_problems(max_experts=5, max_devices=3, feasible=None))
-@settings(max_examples=40)
-def test_what_counting_calls_impossible_is(problem):
-    if impossible(problem):
-        optimum = brute_force(problem)
-        assert optimum is None or optimum.objective is None
-
-
-def test_some_infeasible_problems_pass_the_counting():
-    examples = drawn(placement_problems(feasible=False), 60)
-    assert 3 < sum(not impossible(problem) for problem in examples) < 57
-
-
 @given(placement_problems(plain=True))
 def test_plain_problems_state_no_rule(problem):
     used = set(options(problem)) - {"layers", "scenarios", "nodes", "one_device", "one_expert"}
@@ -207,20 +170,6 @@ def test_plain_problems_state_no_rule(problem):
     assert used <= stated | {"timing", "expert_traffic_tokens", "cvar_tail", "allow_empty_slots"}
 
 
-@given(placement_problems().flatmap(lambda p: st.tuples(st.just(p), placement_plans(p))))
-def test_plans_have_the_shape_and_range(pair):
-    problem, plan = pair
-    table = plan.physical_to_logical
-    assert table.shape == (problem.num_layers, problem.num_slots)
-    assert not [v for v in violations(problem, plan) if v.constraint == "shape"]
-
-
 @given(placement_problems(objectives=("cvar",), splits=("nearest",), max_layers=1))
 def test_objectives_and_splits_are_as_asked(problem):
     assert (problem.objective, problem.split, problem.num_layers) == ("cvar", "nearest", 1)
-
-
-@given(placement_problems(max_experts=16, max_devices=8, max_layers=4, feasible=None))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
-def test_larger_problems_are_drawn_too(problem):
-    assert problem.num_experts <= 16

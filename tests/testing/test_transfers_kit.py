@@ -1,4 +1,4 @@
-"""The transfers kit and strategies: what they draw is valid, and what changes nothing does not."""
+"""The transfers strategies reach every option; the way back takes as long as the way there."""
 
 from collections import Counter
 
@@ -6,14 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, seed, settings
-from hypothesis import strategies as st
 
-from moeopt.testing.conformance.transfers_kit import larger, long_problems, relabelled, scaled
+from moeopt.testing.conformance.transfers_kit import long_problems
 from moeopt.testing.conformance.transfers_oracle import brute_force
-from moeopt.testing.strategies import TRANSFER_FEATURES, transfer_plans, transfer_problems
-from moeopt.transfers.plan import evaluate, violations
+from moeopt.testing.strategies import transfer_problems
 from moeopt.transfers.problem import Busy, Fabric, TransferProblem, Window
-from moeopt.transfers.validate import impossible
 
 PROBLEMS = transfer_problems()
 
@@ -30,77 +27,6 @@ def drawn(strategy, examples):
 
     collect()
     return found
-
-
-@given(PROBLEMS)
-@settings(max_examples=60)
-def test_feasible_problems_have_a_plan_that_is_worth_what_the_oracle_says(problem):
-    assert not impossible(problem)
-    optimum = brute_force(problem)
-    if optimum is None:
-        return
-    assert optimum.plan is not None
-    assert violations(problem, optimum.plan) == []
-    value = evaluate(problem, optimum.plan).objective
-    assert value == pytest.approx(optimum.objective, rel=1e-9, abs=1e-14)
-
-
-@given(transfer_problems(feasible=False))
-@settings(max_examples=40)
-def test_infeasible_problems_have_none(problem):
-    optimum = brute_force(problem)
-    assert optimum is None or optimum.objective is None
-
-
-@given(transfer_problems(feasible=None))
-@settings(max_examples=40)
-def test_what_counting_calls_impossible_is(problem):
-    if impossible(problem):
-        optimum = brute_force(problem)
-        assert optimum is None or optimum.objective is None
-
-
-def test_some_infeasible_problems_pass_the_counting():
-    examples = drawn(transfer_problems(feasible=False), 80)
-    assert 2 < sum(not impossible(problem) for problem in examples) < 78
-
-
-@given(PROBLEMS)
-@settings(max_examples=25)
-def test_names_do_not_change_the_optimum(problem):
-    optimum = brute_force(problem)
-    if optimum is None:
-        return
-    for other in relabelled(problem, np.random.default_rng(3)):
-        renamed = brute_force(other.problem)
-        assert renamed.objective == pytest.approx(optimum.objective, rel=1e-6, abs=1e-14)
-        back = other.back(renamed.plan)
-        assert violations(problem, back) == []
-        value = evaluate(problem, back).objective
-        assert value == pytest.approx(optimum.objective, rel=1e-6, abs=1e-14)
-
-
-@given(PROBLEMS)
-@settings(max_examples=25)
-def test_scaling_scales_the_optimum(problem):
-    optimum = brute_force(problem)
-    if optimum is None:
-        return
-    other, factor = scaled(problem, 5)
-    value = brute_force(other).objective
-    assert value == pytest.approx(optimum.objective * factor, rel=1e-6, abs=1e-14)
-
-
-@given(PROBLEMS)
-@settings(max_examples=25)
-def test_more_freedom_never_hurts(problem):
-    optimum = brute_force(problem)
-    if optimum is None:
-        return
-    for what, other in larger(problem, np.random.default_rng(3)):
-        freed = brute_force(other)
-        if freed is not None:
-            assert freed.objective <= optimum.objective * (1 + 1e-6) + 1e-14, what
 
 
 def transposed(problem):
@@ -159,21 +85,3 @@ def test_plain_problems_state_no_rule(problem):
         traffic_bytes=problem.traffic_bytes, bandwidth_bytes_per_s=problem.bandwidth_bytes_per_s
     )
     assert problem.has_equal_ports
-
-
-@pytest.mark.parametrize("feature", TRANSFER_FEATURES)
-def test_every_feature_can_stand_alone(feature):
-    examples = drawn(transfer_problems(features=(feature,), feasible=None), 20)
-    assert all(problem.num_ports <= 4 for problem in examples)
-
-
-@given(PROBLEMS.flatmap(lambda p: st.tuples(st.just(p), transfer_plans(p))))
-def test_plans_have_the_shape_and_range(pair):
-    problem, plan = pair
-    assert not [v for v in violations(problem, plan) if v.constraint == "shape"]
-
-
-@given(transfer_problems(max_ports=16, feasible=None))
-@settings(max_examples=20)
-def test_larger_problems_are_drawn_too(problem):
-    assert problem.num_ports <= 16

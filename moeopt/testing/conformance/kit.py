@@ -15,6 +15,7 @@ from moeopt.core.wing import Plan
 _OWN_KITS = {
     "buffering": "moeopt.testing.conformance.buffering_kit",
     "colocation": "moeopt.testing.conformance.colocation_kit",
+    "committee": "moeopt.testing.conformance.committee_kit",
     "placement": "moeopt.testing.conformance.placement_kit",
     "serverless": "moeopt.testing.conformance.serverless_kit",
     "transfers": "moeopt.testing.conformance.transfers_kit",

@@ -29,6 +29,12 @@ from moeopt.testing.strategies.colocation import (
     colocation_plans,
     colocation_problems,
 )
+from moeopt.testing.strategies.committee import (
+    COMMITTEE_FEATURES,
+    COMMITTEE_LOSSES,
+    committee_plans,
+    committee_problems,
+)
 from moeopt.testing.strategies.loads import LOAD_KINDS, LoadKind, loads
 from moeopt.testing.strategies.machines import clusters, devices, models, nodes
 from moeopt.testing.strategies.placement import (
@@ -56,6 +62,8 @@ __all__ = [
     "BUFFERING_OBJECTIVES",
     "COLOCATION_FEATURES",
     "COLOCATION_OBJECTIVES",
+    "COMMITTEE_FEATURES",
+    "COMMITTEE_LOSSES",
     "FEATURES",
     "LOAD_KINDS",
     "OBJECTIVES",
@@ -68,6 +76,8 @@ __all__ = [
     "clusters",
     "colocation_plans",
     "colocation_problems",
+    "committee_plans",
+    "committee_problems",
     "devices",
     "loads",
     "models",
