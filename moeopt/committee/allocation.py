@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,12 +52,12 @@ def rows(problem: CommitteeProblem, period: int) -> Rows:
     if problem.latency_s is not None:
         names.append("C2")
         # The slack that the checker gives is one of the whole latency.
-        limits.append(problem.latency_s - problem.base_s / (1.0 + TOLERANCE))
+        limits.append(_slack(problem.latency_s - problem.base_s / (1.0 + TOLERANCE)))
         tables.append(np.multiply.outer(problem.by_layer(problem.slot_s), slots))
     swaps = swaps_of(problem, period)
     if swaps is not None and np.isfinite(problem.load_bytes(period)):
         names.append("C3")
-        limits.append(problem.load_bytes(period))
+        limits.append(_slack(problem.load_bytes(period)))
         tables.append(problem.sizes_bytes()[:, None] * swaps)
     uses = np.stack(tables, axis=1)
     return Rows(tuple(names), list(uses), np.array(limits))
@@ -77,3 +78,8 @@ def allowed(problem: CommitteeProblem, curves: Sequence[FloatArray]) -> list[Flo
         np.where((slots >= fewest) & (slots <= most), curve, np.inf)
         for curve, fewest, most in zip(curves, problem.fewest(), problem.most(), strict=True)
     ]
+
+
+def _slack(limit: float) -> float:
+    """Return a limit that the knapsack does not take for a whole number, which has no slack."""
+    return math.nextafter(limit, math.inf)

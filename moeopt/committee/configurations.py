@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Space:
             Configurations to draw.
         """
         drawn = rng.integers(self.fewest, self.most + 1, (count, self.fewest.size))
-        share = np.minimum(1.0, self._share(drawn))[:, None]
+        share = self._share(drawn)[:, None]
         drawn = self.fewest + np.floor((drawn - self.fewest) * share).astype(np.int64)
         for _ in range(int(self.most.max()).bit_length()):
             broken = ~self.keeps(drawn)
@@ -82,13 +83,15 @@ class Space:
         return np.asarray(drawn[self.keeps(drawn)])
 
     def _share(self, drawn: IntArray) -> FloatArray:
-        """Return which share of the way from the fewest fills the tightest row, one for each."""
+        """Return which share of the way from the fewest the tightest row allows, one for each."""
         layers = np.arange(self.fewest.size)
         least = self.uses[:, layers, self.fewest].sum(axis=1)
         more = self.uses[:, layers, drawn].sum(axis=2) - least[:, None]
         room = np.maximum(0.0, self.limits - least)[:, None]
-        share = np.divide(room, more, out=np.full_like(more, np.inf), where=more > 0)
-        return np.asarray(share.min(axis=0))
+        # Of what uses next to nothing any number fits.
+        with np.errstate(over="ignore"):
+            share = np.divide(room, more, out=np.full_like(more, np.inf), where=more > 0)
+        return np.asarray(share.min(axis=0, initial=1.0))
 
 
 def space_of(problem: CommitteeProblem, period: int) -> Space:
@@ -143,6 +146,21 @@ def stated_space(
         )
     whole = (table == np.floor(table)).all(axis=(1, 2)) & (ends == np.floor(ends))
     return Space(low, high, table, ends + np.where(whole, 0.0, _ROUNDING * np.abs(ends)))
+
+
+def stated_periods(periods: Any) -> IntArray:
+    """Return update periods as an array, ``(periods,)``.
+
+    Raises
+    ------
+    InstanceError
+        If they are no whole numbers of windows, or there is none.
+    """
+    given = own_array(periods, "periods", np.int64)
+    if given.ndim != 1 or not given.size or given.dtype.kind != "i" or given.min() < 1:
+        rule = "must be whole numbers of windows, 1 or more"
+        raise InstanceError("periods", given.tolist(), rule, "name one at least")
+    return given
 
 
 def random_configurations(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from moeopt.committee.hindsight import hindsight_curves
+from moeopt.committee.hindsight import hindsight_curves, unpaid_curves
 from moeopt.committee.loss import table_of, total_loss, weights
 from moeopt.committee.masked import masked_bounds
 from moeopt.committee.problem import CommitteeProblem
@@ -20,6 +20,9 @@ Rule = Literal["top_importance", "lazy_greedy"]
 
 #: Most importances times slots for which flows are run: each costs half a microsecond.
 MOST_STEPS = 100_000_000
+
+#: Prices of a byte that are tried where a link is too slow: fewer where flows are long.
+MOST_PRICES = 6
 
 #: Share of a sum by which a bound is lowered: what rounding may have added to it.
 _ROUNDING = 1e-12
@@ -67,7 +70,7 @@ def standing(
         return Standing(costs, [], [])
     table = weights(problem) if importance is None else importance
     summed, totals = table.sum(axis=0), total_loss(problem)
-    price = problem.by_layer(0.0 if problem.free_fill else problem.load_price)
+    price = first_price(problem)
     costs, orders, sizes = [], [], []
     for layer in range(problem.num_layers):
         order, kept = _joined(problem, layer, summed[layer], rule)
@@ -89,8 +92,8 @@ def bound_curves(
 ) -> list[FloatArray]:
     """Return what no committee of 0, 1, ... slots costs less than, ``(experts + 1,)`` each.
 
-    With a table it is the table. Where losses add up, it is the optimum in hindsight: the best
-    committee if there is one update, else a flow. Under masked gating it is the larger of two
+    With a table it is the table. Where losses add up, it is the optimum in hindsight: of each
+    update by itself if loads are free, else a flow. Under masked gating it is the larger of two
     bounds: of each update's best committee by itself, and of all updates by prices of tokens.
 
     Parameters
@@ -104,16 +107,13 @@ def bound_curves(
         return list(table_of(problem, period))
     if problem.loss == "masked":
         assert problem.router is not None, "masked gating has a router"
-        steps = problem.num_windows * problem.num_layers * problem.num_experts**2
-        return masked_bounds(problem, period, steps <= MOST_STEPS, out_of_time)
+        return masked_bounds(problem, period, _affordable(problem, period), out_of_time)
     table = weights(problem) if importance is None else importance
-    if period >= problem.num_windows:
-        found = standing(problem, period, "top_importance", table).costs
-    else:
-        found = _by_update(table, period)
-        if table.size * problem.num_experts <= MOST_STEPS:
-            flows = hindsight_curves(problem, period, table, out_of_time)
-            found = [np.maximum(*both) for both in zip(found, flows, strict=True)]
+    found = unpaid_curves(table, period, first_price(problem))
+    if period < problem.num_windows and pays(problem) and _affordable(problem, period):
+        # Where time is up in the midst of a flow it may be the lower of the two.
+        flows = hindsight_curves(problem, period, table, out_of_time)
+        found = [np.maximum(*both) for both in zip(found, flows, strict=True)]
     off = _ROUNDING * table.sum(axis=(0, 2))
     return [np.maximum(0.0, curve - share) for curve, share in zip(found, off, strict=True)]
 
@@ -133,9 +133,46 @@ def _joined(
     return order, prefix_retained(values, problem.top_k, order)
 
 
-def _by_update(importance: FloatArray, period: int) -> list[FloatArray]:
-    """Return what it costs to have the best committee at each update, loaded for nothing."""
-    starts = np.arange(0, importance.shape[0], period)
-    sums = np.sort(np.add.reduceat(importance, starts, axis=0), axis=2)
-    lost = np.cumsum(sums, axis=2).sum(axis=0)[:, ::-1]
-    return list(np.concatenate((lost, np.zeros((lost.shape[0], 1))), axis=1))
+def prices_tried(problem: CommitteeProblem) -> int:
+    """Return for how many prices of a byte flows are run where a link limits what is loaded.
+
+    Parameters
+    ----------
+    problem
+        What was asked.
+    """
+    steps = sum(_steps(problem, period) for period in problem.choices().tolist())
+    return int(min(MOST_PRICES, max(1, 3 * MOST_STEPS // steps)))
+
+
+def pays(problem: CommitteeProblem) -> bool:
+    """Tell whether loads have a price: only then does it take a flow to count them.
+
+    Parameters
+    ----------
+    problem
+        What was asked.
+    """
+    return bool(problem.by_layer(problem.load_price).any())
+
+
+def first_price(problem: CommitteeProblem) -> FloatArray:
+    """Return the price of an expert's first load in each layer, ``(layers,)``.
+
+    Parameters
+    ----------
+    problem
+        What was asked.
+    """
+    return problem.by_layer(0.0 if problem.free_fill else problem.load_price)
+
+
+def _affordable(problem: CommitteeProblem, period: int) -> bool:
+    """Tell whether flows of all layers end within a minute."""
+    return _steps(problem, period) <= MOST_STEPS
+
+
+def _steps(problem: CommitteeProblem, period: int) -> int:
+    """Return what flows of all layers take: importances times slots."""
+    updates = -(-problem.num_windows // period)
+    return updates * problem.num_layers * problem.num_experts**2

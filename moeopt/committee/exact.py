@@ -71,11 +71,12 @@ def run_exact(problem: CommitteeProblem, context: Context, warm_start: object) -
     best = warm_start if isinstance(warm_start, CommitteePlan) else None
     if best is not None and violations(problem, best):
         best = None
-    least = 0.0
+    least, periods = 0.0, periods_of(problem)
     if context.time_limit_s is not None:
         # In case that time is up before a model has a bound.
-        least = bound_of(problem, context.part(_BOUND_SHARE).out_of_time)
-    periods = periods_of(problem)
+        models = any(buildable(problem, period, context) for period in periods)
+        share = _BOUND_SHARE if models else 1.0
+        least = bound_of(problem, context.part(share).out_of_time)
     found = []
     for done, period in enumerate(periods):
         part = solve_period(problem, period, _turn(context, len(periods) - done), best)

@@ -34,12 +34,15 @@ def periods_of(problem: CommitteeProblem) -> list[int]:
     """Return the periods of which one is the best, in falling order: small models first.
 
     Without a link a multiple of another choice is no better than that one, which allows all its
-    updates. A table may have losses of its own for each.
+    updates; nor is one that leaves a single update better than any shorter one. For a single update
+    a link carries most in the longest period. A table may have losses of its own for each.
     """
-    stated = sorted(problem.choices().tolist(), reverse=True)
-    if problem.loss == "table" or problem.link_bytes_per_s is not None:
+    stated, windows = sorted(problem.choices().tolist(), reverse=True), problem.num_windows
+    if problem.loss == "table":
         return stated
-    return [p for p in stated if not any(p % q == 0 for q in stated if q < p)]
+    if problem.link_bytes_per_s is not None:
+        return [p for p in stated if p < windows or p == stated[0]]
+    return [p for p in stated if not any(p % q == 0 or p >= windows for q in stated if q < p)]
 
 
 def plan_of(frame: Frame, x: FloatArray) -> CommitteePlan:

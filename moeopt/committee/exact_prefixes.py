@@ -135,8 +135,9 @@ def count_prefixes(values: npt.NDArray[np.float64], top_k: int) -> int:
 
 def _same_sets(order: IntArray, token: IntArray, rank: IntArray) -> tuple[IntArray, IntArray]:
     """Return the number of each prefix's set, and of each set one prefix that is it."""
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
-    bits = np.packbits(place[token] <= rank[:, None], axis=1)
-    _, chosen, number = np.unique(bits, axis=0, return_index=True, return_inverse=True)
-    return number.ravel(), chosen
+    alone = np.packbits(np.eye(order.shape[1], dtype=np.bool_), axis=1)
+    bits = np.bitwise_or.accumulate(alone[order], axis=1)[token, rank]
+    # As strings of one length, which sort many times faster than rows.
+    sets = bits.view(f"S{bits.shape[1]}").ravel()
+    _, chosen, number = np.unique(sets, return_index=True, return_inverse=True)
+    return number, chosen

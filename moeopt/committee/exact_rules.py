@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from moeopt.committee.exact_frame import Frame
+from moeopt.committee.knapsack_ready import magnitude
 from moeopt.committee.loss import swaps_of
 from moeopt.committee.plan import TOLERANCE
 from moeopt.core.arrays import FloatArray, IntArray
@@ -42,7 +41,7 @@ def latency(frame: Frame) -> None:
     if problem.latency_s is None:
         return
     slot_s = problem.by_layer(problem.slot_s)
-    unit = _magnitude(slot_s)
+    unit = magnitude(slot_s)
     left = (problem.latency_s * (1 + TOLERANCE) - problem.base_s) / unit
     frame.builder.add_rows(
         "C2", np.zeros(slot_s.size, int), frame.slots, slot_s / unit, upper=[left]
@@ -51,9 +50,11 @@ def latency(frame: Frame) -> None:
 
 def link(frame: Frame) -> None:
     """C3: the link carries the loads of each update within a period."""
-    carried = np.array([frame.problem.load_bytes(p) for p in frame.periods.tolist()])
-    if np.isinf(carried).any():
+    if frame.problem.link_bytes_per_s is None:
         return
+    # Beyond all experts nothing is loaded, and huge coefficients only round.
+    most_bytes = float(frame.problem.sizes_bytes().sum()) * frame.problem.experts
+    carried = np.minimum([frame.problem.load_bytes(p) for p in frame.periods.tolist()], most_bytes)
     columns, value, most = (_swapped if frame.choice.size else _loaded)(frame, carried)
     rows = np.arange(len(columns))
     if frame.tight:
@@ -205,19 +206,13 @@ def _swapped(frame: Frame, carried: FloatArray) -> tuple[IntArray, FloatArray, F
     stated = [swaps_of(frame.problem, p) for p in frame.periods.tolist()]
     swaps = np.stack([table for table in stated if table is not None])
     used = (frame.problem.sizes_bytes()[:, None] * swaps).ravel()
-    unit = _magnitude(used)
+    unit = magnitude(used)
     return frame.choice.reshape(1, used.size), used / unit, carried * (1 + TOLERANCE) / unit
 
 
 def unit_of(sizes: FloatArray) -> float:
     """Return the largest number of bytes in which sizes are whole: tolerances are absolute."""
     return float(np.gcd.reduce(sizes.astype(np.int64)))
-
-
-def _magnitude(values: npt.NDArray[np.float64]) -> float:
-    """Return the power of two next to the largest value: dividing by it rounds nothing."""
-    largest = float(values.max(initial=0.0))
-    return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
 
 
 def _add(

@@ -25,7 +25,7 @@ from moeopt.core.stop import Context
 from moeopt.mip import LinearModel, MipAnswer, solve_model
 
 #: Entries that are built in a second, cautiously.
-_ENTRIES_PER_S = 5e5
+_ENTRIES_PER_S = 1.5e6
 
 #: What a whole number may be off by.
 _WHOLE = 1e-6

@@ -69,8 +69,8 @@ def committee_problem(
     Raises
     ------
     InstanceError
-        If the trace has no tokens, an array has another shape than the trace, a number is not
-        positive, or there is no such field.
+        If the trace has no tokens, an array has another shape than the trace, a number is
+        negative or not finite, or there is no such field.
 
     Examples
     --------
@@ -119,9 +119,11 @@ def windows_of(trace: RoutingTrace, window_tokens: int, across_sequences: bool =
         raise InstanceError(
             "window_tokens", window_tokens, "must be 1 or more", "give a positive number"
         )
+    # More are the same as all.
+    tokens = min(window_tokens, max(1, trace.num_tokens))
     if across_sequences:
-        return np.arange(trace.num_tokens) // window_tokens
-    return steps_of(trace, window_tokens)[0]
+        return np.arange(trace.num_tokens) // tokens
+    return steps_of(trace, tokens)[0]
 
 
 def _importance(

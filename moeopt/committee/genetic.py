@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.committee.configurations import Space
+from moeopt.core.arguments import whole
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.core.stop import Context
@@ -111,10 +112,12 @@ def search(
         After which the search ends; ``None``: when time is up, or all configurations were in
         reach.
     """
-    if population < 4:
+    if whole("population", population) < 4:
         raise InstanceError("population", population, "must be 4 or more", "give more")
     if runs is None and context.time_limit_s is None:
         raise InstanceError("runs", runs, "must be stated without a time limit", "give one")
+    if runs is not None and whole("runs", runs) < 1:
+        raise InstanceError("runs", runs, "must be 1 or more", "give more")
     state = _State(objective, space, context)
     while runs is None or state.runs < runs:
         state.run(population)

@@ -1,10 +1,10 @@
 """The best committee in hindsight where losses add up: a flow for each layer, for every size.
 
-A slot travels from update to update, serves what it holds and pays for what it loads (papers'
-notes on arXiv:2308.15030, problem P2). It is the flow of `moeopt.buffering.flow` with the
-importance of an expert in a window for the price of missing it. The link, which couples layers, is
-not in it: what a flow costs is a lower bound for any committee with these slots, and its schedule
-is of least cost if the link carries it.
+A slot travels from update to update, serves what it holds and pays for what it loads. It is the
+flow of `moeopt.buffering.flow` with what an expert weighs until the next update for the price of
+missing it; where loads are free, each update has its best. The link, which couples layers, is not
+in it: what a flow costs is a lower bound for any committee with these slots, and its schedule is of
+least cost if the link carries it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from moeopt.buffering.flow import flow_curve, flow_within
-from moeopt.buffering.stream import Schedule, Stream
+from moeopt.buffering.flow import flow_curve, flow_within, proven
+from moeopt.buffering.stream import Stream
 from moeopt.committee.loss import weights
 from moeopt.committee.plan import CommitteePlan
 from moeopt.committee.problem import CommitteeProblem
@@ -43,9 +43,16 @@ def hindsight_curves(
     out_of_time
         Asked now and then.
     """
-    return [
-        flow_curve(stream, out_of_time) for stream in layer_streams(problem, period, importance)
-    ]
+    served = _served(problem, period, importance)
+    curves = []
+    for layer, price in enumerate(problem.by_layer(problem.load_price).tolist()):
+        worth = served[:, layer]
+        if price == 0.0:
+            curves.append(_unpaid_curve(worth))
+        else:
+            stream = _stream(worth, layer, price, problem.free_fill)
+            curves.append(flow_curve(stream, out_of_time))
+    return curves
 
 
 def hindsight_schedule(
@@ -64,83 +71,113 @@ def hindsight_schedule(
     slots
         Of each layer, ``(layers,)``.
     """
+    served = _served(problem, period, importance)
+    prices = problem.by_layer(problem.load_price).tolist()
     parts, bound = [], 0.0
-    streams = layer_streams(problem, period, importance)
-    for stream, room in zip(streams, slots.tolist(), strict=True):
-        flowed = flow_within(stream, room, out_of_time)
-        parts.append(flowed.schedule)
+    for layer, (price, room) in enumerate(zip(prices, slots.tolist(), strict=True)):
+        worth = served[:, layer]
+        if price == 0.0:
+            parts.append(_unpaid_changes(worth, room))
+            cost = float(_unpaid_curve(worth)[min(room, worth.shape[1])])
+            bound += proven(cost, float(worth.sum()))
+            continue
+        flowed = flow_within(_stream(worth, layer, price, problem.free_fill), room, out_of_time)
+        part = flowed.schedule
+        loads = np.column_stack((part.load_at, part.load_item))
+        parts.append((loads, np.column_stack((part.drop_at, part.drop_item))))
         bound += flowed.bound
-    return committee_of(slots, period, parts), bound
+    loads, drops = (_rows([part[k] for part in parts], period) for k in range(2))
+    return CommitteePlan(period=period, slots=slots, loads=loads, drops=drops), bound
 
 
-def layer_streams(
-    problem: CommitteeProblem, period: int, importance: FloatArray | None = None
-) -> list[Stream]:
-    """Return each layer's windows as references of a cache, one for each expert of importance.
+def unpaid_curves(importance: FloatArray, period: int, fill: FloatArray) -> list[FloatArray]:
+    """Return what 0, 1, ... slots cost where loads after the first are free, ``(experts + 1,)``.
+
+    Each update has its best committee. Who is there at any time was loaded once.
 
     Parameters
     ----------
-    problem, period, importance
+    importance, period
         As for `hindsight_curves`.
+    fill
+        Price of the first load of an expert in each layer, ``(layers,)``; 0 where it is free.
     """
-    table = weights(problem) if importance is None else importance
-    prices = problem.by_layer(problem.load_price)
-    return [
-        _stream(problem, layer, table[:, layer], prices[layer], period)
-        for layer in range(problem.num_layers)
-    ]
+    starts = np.arange(0, len(importance), period)
+    served = np.add.reduceat(importance, starts, axis=0)
+    curves = [_unpaid_curve(served[:, layer]) for layer in range(fill.size)]
+    return [filled(curve, price) for curve, price in zip(curves, fill.tolist(), strict=True)]
 
 
-def committee_of(slots: IntArray, period: int, parts: list[Schedule]) -> CommitteePlan:
-    """Return the plan of the layers' schedules.
+def filled(curve: FloatArray, price: float) -> FloatArray:
+    """Return a bound of losses of 0, 1, ... members with the price of a first load of each.
+
+    Slots may stay empty, if that is cheaper.
 
     Parameters
     ----------
-    slots
-        Of each layer, ``(layers,)``.
-    period
-        Windows from one update to the next.
-    parts
-        What each layer loads and drops, in windows.
+    curve
+        What no committee of so many loses less than, ``(experts + 1,)``, never rising.
+    price
+        Of a load.
     """
-    return CommitteePlan(
-        period=period,
-        slots=slots,
-        loads=_rows([(part.load_at, part.load_item) for part in parts]),
-        drops=_rows([(part.drop_at, part.drop_item) for part in parts]),
-    )
+    return np.minimum.accumulate(curve + price * np.arange(curve.size))
 
 
-def _stream(
-    problem: CommitteeProblem, layer: int, importance: FloatArray, price: float, period: int
-) -> Stream:
-    window, expert = np.nonzero(importance)
-    windows, experts = importance.shape
-    at_window = np.bincount(window, minlength=windows)
+def _served(problem: CommitteeProblem, period: int, importance: FloatArray | None) -> FloatArray:
+    """Return what each expert is worth from update to update, ``(updates, layers, experts)``."""
+    table = weights(problem) if importance is None else importance
+    sums: FloatArray = np.add.reduceat(table, np.arange(0, len(table), period), axis=0)
+    return sums
+
+
+def _unpaid_curve(worth: FloatArray) -> FloatArray:
+    """Return what 0, 1, ... slots of a layer cost where loads are free: each update's best stay."""
+    lost = np.cumsum(np.sort(worth, axis=1), axis=1).sum(axis=0)[::-1]
+    return np.concatenate((lost, [0.0]))
+
+
+def _unpaid_changes(worth: FloatArray, room: int) -> tuple[IntArray, IntArray]:
+    """Return loads and drops that have each update's best there, rows of update and expert.
+
+    Of experts that are worth the same, who is there stays; nobody comes for nothing.
+    """
+    there = np.zeros((len(worth) + 1, worth.shape[1]), dtype=np.bool_)
+    for update, now in enumerate(worth):
+        before = there[update]
+        best = np.lexsort((~before, -now))[:room]
+        there[update + 1, best] = (now[best] > 0) | before[best]
+    return np.argwhere(there[1:] & ~there[:-1]), np.argwhere(there[:-1] & ~there[1:])
+
+
+def _stream(worth: FloatArray, layer: int, price: float, free_fill: bool) -> Stream:
+    """Return a layer's updates as references of a cache, one for each expert of importance."""
+    update, expert = np.nonzero(worth)
+    updates, experts = worth.shape
+    at_update = np.bincount(update, minlength=updates)
     return Stream(
         cache=layer,
         items=expert,
-        starts=np.concatenate(([0], np.cumsum(at_window))),
-        groups=np.arange(windows),
+        starts=np.concatenate(([0], np.cumsum(at_update))),
+        groups=np.arange(updates),
         references=np.arange(expert.size),
         first_item=0,
         sizes=np.ones(experts),
         load_prices=np.full(experts, price),
-        miss_prices=importance[window, expert],
-        opens=np.arange(windows) % period == 0,
+        miss_prices=worth[update, expert],
+        opens=np.ones(updates, dtype=np.bool_),
         pinned=np.zeros(experts, dtype=np.bool_),
         capacity=None,
         serve="bypass",
-        free_fill=problem.free_fill,
+        free_fill=free_fill,
     )
 
 
-def _rows(parts: list[tuple[IntArray, IntArray]]) -> IntArray:
-    """Return rows of window, layer and expert in rising order."""
+def _rows(parts: list[IntArray], period: int) -> IntArray:
+    """Return rows of window, layer and expert, in rising order, of each layer's changes."""
     columns = [
-        np.column_stack((at, np.full(at.size, layer), item))
-        for layer, (at, item) in enumerate(parts)
+        np.column_stack((period * part[:, 0], np.full(len(part), layer), part[:, 1]))
+        for layer, part in enumerate(parts)
     ]
-    rows = np.concatenate(columns) if columns else np.zeros((0, 3), dtype=np.int64)
+    rows = np.concatenate(columns)
     order = np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))
     return rows[order].astype(np.int64)

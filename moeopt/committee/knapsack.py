@@ -33,7 +33,8 @@ class Choice:
     cost
         Sum of the curves there; ``inf`` if there are none.
     bound
-        No slots within the limits cost less; the cost itself if that is proven to be least.
+        No slots within the limits cost less; the cost itself if that is proven to be least. A
+        multiple of the costs' common divisor if they are whole.
     relaxed
         Cost of the linear relaxation, a lower bound.
     fractional
@@ -124,7 +125,8 @@ class Merged:
     cost
         Sum of the curves there.
     bound
-        Of the linear relaxation: no slots within the limits cost less.
+        Of the linear relaxation, raised to a multiple of the costs' common divisor if they are
+        whole: no slots within the limits cost less.
     exact
         Whether the bound proves the cost least, as it does for convex curves of equal slots.
     """
@@ -161,9 +163,10 @@ def merge(
     if not ready.keeps(slots):
         return None
     slots = _merged(ready, slots)
-    cost = ready.cost_of(slots)
-    exact = cost - relaxed.bound <= ROUNDING * abs(cost) + 2.0 * relaxed.off
-    return Merged(slots, cost, cost if exact else relaxed.bound, exact)
+    cost, off = ready.cost_of(slots), 2.0 * relaxed.off
+    bound = ready.raised(relaxed.bound, off)
+    exact = cost - bound <= ROUNDING * abs(cost) + off
+    return Merged(slots, cost, cost if exact else bound, exact)
 
 
 def _merged(ready: Ready, slots: IntArray) -> IntArray:
@@ -194,5 +197,6 @@ def _merged(ready: Ready, slots: IntArray) -> IntArray:
 def _priced(ready: Ready, relaxed: Relaxed, rows: int) -> FloatArray:
     """Return the prices in terms of the limits as stated, ``(rows,)``."""
     prices = np.zeros(rows)
-    prices[ready.row] = relaxed.price / ready.unit
+    with np.errstate(over="ignore"):
+        prices[ready.row] = relaxed.price / ready.unit
     return prices

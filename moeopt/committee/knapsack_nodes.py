@@ -90,7 +90,7 @@ class _Tree:
         self.stop = stop
         self.off = 2.0 * relaxed.off
         self.number = itertools.count()
-        self.open: list[tuple[float, int, _Node]] = []
+        self.open: list[tuple[float, float, int, _Node]] = []
         # What uses little of everything keeps the limits, if anything simple does.
         self.meet(ready, np.where(np.isfinite(ready.cost), ready.shares(), np.inf).argmin(axis=1))
         for ends in itertools.product(*({c[0], c[-1]} for c in relaxed.mixed)):
@@ -119,16 +119,18 @@ class _Tree:
         """Open a node, unless nothing in it is better than what was found."""
         self.left -= ready.cost.size
         self.meet(ready, repaired(ready, relaxed, relaxed.rounded()))
-        bound = max(bound, relaxed.bound)
+        bound = ready.raised(max(bound, relaxed.bound), self.off)
         if not self.done(bound):
-            heapq.heappush(self.open, (bound, next(self.number), _Node(ready, relaxed, bound)))
+            # Of equal bounds, as whole costs have, that of the lesser relaxation comes first.
+            node = _Node(ready, relaxed, bound)
+            heapq.heappush(self.open, (bound, relaxed.bound, next(self.number), node))
 
     def grow(self) -> None:
         """Search and cut open nodes, the least bound first, to the end or until told to stop."""
         while self.open and not self.done(self.bound()):
             if self.left <= 0 or self.stop():
                 return
-            node = self.open[0][2]
+            node = self.open[0][-1]
             above = self.searched(node.ready, node.relaxed)
             if above is None:
                 return
@@ -149,8 +151,8 @@ class _Tree:
         width = over[min(over.size - 1, _NEAR * len(chosen))] if over.size else largest
         most = _FEW if max(c[-1] - c[0] for c in relaxed.mixed) > 1 else _MOST
         while True:
-            # What costs more than the best found is not worth looking at.
-            last = min(largest, self.cost - relaxed.bound)
+            # What costs more than the next below the best found is not worth looking at.
+            last = min(largest, self.cost - ready.step - relaxed.bound + self.off)
             width = min(max(width, _NARROW * last), last)
             found = search(ready, relaxed, width, most, self.stop)
             if found is None:

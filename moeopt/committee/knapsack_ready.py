@@ -7,6 +7,7 @@ the linear relaxation exact for convex curves and slots of one size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,8 @@ class Ready:
         Whether uses are whole numbers, ``(rows,)``.
     row
         Which of the stated limits this is, ``(rows,)``.
+    step
+        A number of which all costs are multiples, 0 if none is known.
     """
 
     cost: FloatArray
@@ -55,6 +58,7 @@ class Ready:
     unit: FloatArray
     whole: BoolArray
     row: IntArray
+    step: float
 
     def cost_of(self, slots: IntArray) -> float:
         """Return the cost of a choice of each layer, ``(layers,)``."""
@@ -68,6 +72,21 @@ class Ready:
     def keeps(self, slots: IntArray) -> bool:
         """Tell whether a choice of each layer is within all limits."""
         return bool((self.used_by(slots) <= self.room).all())
+
+    def raised(self, bound: float, off: float) -> float:
+        """Return the least cost that there can be at or above a bound.
+
+        Parameters
+        ----------
+        bound
+            No choice of all layers costs less.
+        off
+            What rounding may have added to it.
+        """
+        if not self.step:
+            return bound
+        steps = (bound - off) / self.step
+        return max(bound, self.step * float(np.ceil(steps - ROUNDING * abs(steps))))
 
     def shares(self) -> FloatArray:
         """Return the sum of the shares of all rooms that choices use, ``(layers, choices)``."""
@@ -129,7 +148,15 @@ def _kept(cost: FloatArray, rows: list[_Row]) -> Ready:
         unit=np.array([row.unit for row in kept], dtype=np.float64),
         whole=np.array([row.whole for row in kept], dtype=np.bool_),
         row=np.array([row.row for row in kept], dtype=np.int64),
+        step=_step(cost),
     )
+
+
+def _step(cost: FloatArray) -> float:
+    """Return the largest number of which whole costs are multiples, 0 if they are not whole."""
+    some = cost[np.isfinite(cost)]
+    whole = (some == np.floor(some)).all() and np.abs(some).max() * len(cost) < _WHOLE
+    return float(np.gcd.reduce(some.astype(np.int64))) if whole else 0.0
 
 
 def _row(row: int, uses: FloatArray, chosen: BoolArray, limit: float) -> _Row:
@@ -143,9 +170,24 @@ def _row(row: int, uses: FloatArray, chosen: BoolArray, limit: float) -> _Row:
     exact = whole and limit == np.floor(limit)
     room = (limit if exact else limit + _SLACK * abs(limit)) - float(least.sum())
     unit = _unit(used, float(some.max()), whole)
-    if unit is None:
-        return _Row(row, used, room, 1.0, False)
-    return _Row(row, np.rint(used / unit), float(np.floor(room / unit)), unit, True)
+    # What is beyond all floats is more than any other.
+    with np.errstate(over="ignore"):
+        if unit is None:
+            unit = magnitude(used)
+            return _Row(row, used / unit, float(np.divide(room, unit)), unit, False)
+        return _Row(row, np.rint(used / unit), float(np.floor(np.divide(room, unit))), unit, True)
+
+
+def magnitude(amounts: FloatArray) -> float:
+    """Return the power of two next to the largest amount: dividing by it rounds nothing.
+
+    Parameters
+    ----------
+    amounts
+        0 or more each; of nothing but 0 it is 1.
+    """
+    largest = float(amounts.max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
 
 
 def _unit(used: FloatArray, largest: float, whole: bool) -> float | None:
@@ -155,6 +197,8 @@ def _unit(used: FloatArray, largest: float, whole: bool) -> float | None:
         return 1.0
     if whole:
         return float(np.gcd.reduce(some.astype(np.int64)))
+    if some.min() < _MULTIPLE * largest:
+        return None
     # The largest multiple tells the unit best: differences of small ones are rounded more.
     unit = float(some.max() / np.rint(some.max() / some.min()))
     off = np.abs(np.rint(some / unit) * unit - some)

@@ -52,7 +52,7 @@ def carried(
         order = np.argsort(-gain / sizes[new[:, 0]], kind="stable")
         loads, drops = [], []
         for layer, expert in new[order[gain[order] > 0]].tolist():
-            if sizes[layer] > left * (1 + _ROUNDING):
+            if sizes[layer] * (1 - _ROUNDING) > left:
                 continue
             if there[layer].sum() >= slots[layer]:
                 # Those not wanted go first, the least useful to come among them.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.committee.hindsight import hindsight_curves
+from moeopt.committee.hindsight import filled, hindsight_curves
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.committee.submodular import Order, lazy_greedy, upper_curve
 from moeopt.core.arrays import FloatArray
@@ -64,7 +64,8 @@ def masked_bounds(
     """
     updates = update_tokens(problem, period)
     bounds = [np.zeros(problem.num_experts + 1) for _ in range(problem.num_layers)]
-    sizes = _sizes(problem) if flows and len(updates) > 1 and _priced(problem) else []
+    prices = problem.by_layer(problem.load_price)
+    sizes = _sizes(problem) if flows and len(updates) > 1 and prices.any() else []
     priced = [_nothing(problem) for _ in sizes]
     # Of many small updates each costs more than it gains.
     sharpen = _values(problem).size <= MOST_VALUES and len(updates) <= MOST_UPDATES
@@ -81,6 +82,8 @@ def masked_bounds(
             bound += np.maximum(0.0, total * (1 - _ROUNDING) - upper)
             for one, size in zip(priced, sizes, strict=True):
                 _add(one, values, order, size, problem.top_k, (update * period, layer))
+    if not problem.free_fill:
+        bounds = [filled(*pair) for pair in zip(bounds, prices.tolist(), strict=True)]
     for one in priced:
         if out_of_time():
             break
@@ -132,10 +135,6 @@ def _sizes(problem: CommitteeProblem) -> list[int]:
     mean = problem.room_bytes() / float(problem.slot_bytes().sum())
     sizes = [min(problem.num_experts, max(1, round(share * mean))) for share in _SIZES]
     return sorted(set(sizes))
-
-
-def _priced(problem: CommitteeProblem) -> bool:
-    return bool(problem.by_layer(problem.load_price).any())
 
 
 def _nothing(problem: CommitteeProblem) -> Priced:

@@ -121,7 +121,7 @@ _OWN = (
     ),
     Method(
         name="rent_or_buy",
-        summary="online: who has been missed for longer than the exchange costs comes in",
+        summary="online: who is missed, lately and as expected, by more than a load costs comes in",
         run=by_scheduler("rent_or_buy"),
         capabilities=_BOUNDED,
         refuses=_refuses_table,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from moeopt.committee.curves import prices_tried
 from moeopt.committee.hindsight import hindsight_schedule
 from moeopt.committee.link import carried
 from moeopt.committee.loss import weights
@@ -16,9 +17,6 @@ from moeopt.committee.plan import CommitteePlan, evaluate, resident_at, violatio
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.committee.submodular import lazy_greedy
 from moeopt.core.arrays import FloatArray, IntArray
-
-#: Prices of a byte that are tried where the link is too slow for the best schedule.
-_PRICES = 6
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def moving(
         Asked now and then.
     """
     found: list[Moving] = []
-    for importance in _values(problem, period):
+    for importance in _values(problem, period, out_of_time):
         plan, _ = hindsight_schedule(problem, slots, period, importance, out_of_time)
         if not _too_slow(problem, plan):
             found.append(_valued(problem, plan))
@@ -70,6 +68,24 @@ def moving(
         if out_of_time():
             break
     return min(found, key=lambda one: one.cost)
+
+
+def soon(problem: CommitteeProblem, slots: IntArray, period: int, importance: FloatArray) -> Moving:
+    """Return what is left of each update's best committee when loads are paid for and take time.
+
+    It takes no flow, and is often far better than a committee that stays.
+
+    Parameters
+    ----------
+    problem, slots, period
+        As for `moving`.
+    importance
+        The problem's `weights`.
+    """
+    free = msgspec.structs.replace(problem, load_price=0.0)
+    plan, _ = hindsight_schedule(free, slots, period, importance)
+    wanted = resident_at(problem, plan)
+    return _valued(problem, carried(problem, slots, period, wanted, importance))
 
 
 def dearer(problem: CommitteeProblem, byte_price: float) -> CommitteeProblem:
@@ -86,6 +102,21 @@ def dearer(problem: CommitteeProblem, byte_price: float) -> CommitteeProblem:
     return msgspec.structs.replace(problem, load_price=price)
 
 
+def highest_price(problem: CommitteeProblem, importance: FloatArray) -> float:
+    """Return the price of a byte above which no expert is worth its load.
+
+    Lowered to one at which prices of loads stay finite.
+
+    Parameters
+    ----------
+    problem, importance
+        As for `moving`.
+    """
+    sizes = problem.sizes_bytes()
+    most = float(importance.sum(axis=0).max())
+    return min(most / float(sizes.min()), 1e300 / float(sizes.max()))
+
+
 def updates_of(problem: CommitteeProblem, period: int) -> int:
     """Return how many updates load by the link.
 
@@ -98,13 +129,17 @@ def updates_of(problem: CommitteeProblem, period: int) -> int:
     return updates - 1 if problem.free_fill else updates
 
 
-def _values(problem: CommitteeProblem, period: int) -> list[FloatArray]:
+def _values(
+    problem: CommitteeProblem, period: int, out_of_time: Callable[[], bool]
+) -> list[FloatArray]:
     """Return what each expert is worth in each window, in each way that is tried."""
     own = weights(problem)
     if problem.loss != "masked" or problem.router is None:
         return [own]
     joined = np.zeros_like(own)
     for update, tokens in enumerate(update_tokens(problem, period)):
+        if out_of_time():
+            return [own]
         for layer in range(problem.num_layers):
             found = lazy_greedy(problem.router[tokens, layer], problem.top_k, problem.num_experts)
             gains = np.maximum(0.0, np.diff(found.retained))
@@ -126,10 +161,8 @@ def _within_link(
         return _valued(problem, carried(problem, slots, period, wanted, importance))
 
     best = cut(plan)
-    # An expert that is worth less than this in its best windows is never loaded.
-    high = float(importance.sum(axis=0).max()) / float(problem.sizes_bytes().min())
-    low = 0.0
-    for _ in range(_PRICES):
+    high, low = highest_price(problem, importance), 0.0
+    for _ in range(prices_tried(problem)):
         if out_of_time():
             break
         price = high / 32 if low == 0.0 else (low * high) ** 0.5

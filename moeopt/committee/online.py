@@ -25,6 +25,9 @@ from moeopt.core.arrays import (
 )
 from moeopt.core.errors import InstanceError
 
+#: Most updates of a delay or a target.
+_MOST = 10**9
+
 
 def _nobody() -> IntArray:
     return np.zeros((0, 2), dtype=np.int64)
@@ -69,9 +72,11 @@ class Scheduler:
         Updates from asking for an expert to its arrival. As many of each layer as it has staging
         slots let their victims serve until then; others' leave when they are asked for.
     history
-        What each expert weighed in a window before, on average, ``(layers, experts)``: decides who
-        is there first. Left out, a free first fill takes the first experts, and nobody is there
-        without one.
+        What each expert weighed before, ``(layers, experts)``, such as counts of a past trace:
+        decides who is there first. Its unit does not matter once a window has been seen: of a
+        layer, the shares count. Only a first fill that is not free takes it for what an expert
+        weighs in a window, beside the price of a load. Left out, a free first fill takes the first
+        experts, and nobody is there without one.
 
     Attributes
     ----------
@@ -221,7 +226,10 @@ def schedule(
         What the scheduler is told each expert weighed, ``(windows, layers, experts)``. Left out,
         eq. 1's, counted from the router if that is what the problem has.
     """
-    table = importance_of(problem) if importance is None else importance
+    table = importance_of(problem)
+    if importance is not None:
+        shape, table = table.shape, own_array(importance, "importance", np.float64)
+        require_shape(table, "importance", shape, "windows, layers, experts")
     scheduler = Scheduler(
         problem,
         slots,
@@ -337,13 +345,16 @@ def slots_of(problem: CommitteeProblem, slots: Any) -> IntArray:
     Raises
     ------
     InstanceError
-        If they are no whole numbers >= 0, one for each layer.
+        If they are no whole numbers from 0 to all experts, one for each layer.
     """
     given = own_array(slots, "slots", np.int64)
     require_shape(given, "slots", (problem.num_layers,), "layers")
     require_finite_nonnegative(given, "slots")
     if given.dtype.kind != "i":
         raise InstanceError("slots", given.tolist(), "must be whole numbers", "round them")
+    if given.max() > problem.num_experts:
+        rule = f"must be no more than the {problem.num_experts} experts of a layer"
+        raise InstanceError("slots", given.tolist(), rule, "lower them")
     return given
 
 
@@ -359,6 +370,7 @@ def _period(problem: CommitteeProblem, period: int | None) -> int:
 
 
 def _least(path: str, value: Any, least: int) -> int:
-    if whole(path, value) < least:
-        raise InstanceError(path, value, f"must be {least} or more", "give another number")
+    if not least <= whole(path, value) <= _MOST:
+        rule = f"must be {least} or more, {_MOST} at most"
+        raise InstanceError(path, value, rule, "give another number")
     return int(value)

@@ -23,7 +23,7 @@ START = np.array([0.0, 0.0, 0.4, 0.3, 0.3])
 TRUST = 10.0
 
 #: Windows that what is known before the first one counts as.
-HISTORY = 10
+HISTORY = 10.0
 
 #: An expert's weights scatter the more, the more it weighs on average; the least that is taken for
 #: this, as a share of the mean of all.
@@ -38,13 +38,15 @@ class Outlook:
     layers, experts
         How many.
     history
-        What each expert weighed in a window before, on average, ``(layers, experts)``.
+        What each expert weighed before, ``(layers, experts)``, in whatever unit: of a layer, only
+        the shares count. They are taken for `HISTORY` windows of what the layer weighs in those
+        since; before the first of these, the numbers are taken as they are.
     """
 
     def __init__(self, layers: int, experts: int, history: FloatArray | None = None) -> None:
         features = START.size
         self.fades = RATES / (1.0 + RATES)
-        self.windows = 0 if history is None else HISTORY
+        self.windows = 0
         #: Of all windows so far, ``(layers, experts)``.
         self.sums = np.zeros((layers, experts))
         self.peaks = np.zeros((layers, experts))
@@ -53,10 +55,12 @@ class Outlook:
         self._now = np.zeros((layers, features, features))
         self._next = np.zeros((layers, features, features))
         self._then = np.zeros((layers, features))
+        #: What experts of a layer weighed in a window, on average, ``(layers,)``.
+        self._mean = np.zeros(layers)
+        self._before, self._shares = 0.0, np.zeros((layers, experts))
         if history is not None:
-            self.sums += HISTORY * history
-            self.peaks += history
-            self._faded += history[:, :, None] * (1.0 - self.fades**HISTORY)
+            self._before = HISTORY
+            self._shares, self._mean = _shares(history)
             self._seen = self._features()
 
     def learn(self, weights: FloatArray) -> None:
@@ -67,25 +71,27 @@ class Outlook:
         weights
             Of all experts, resident or not, ``(layers, experts)``.
         """
-        before, known = self.sums / max(1, self.windows), self.windows > 0
-        self.sums = self.sums + weights
-        self.peaks = np.maximum(self.peaks, weights)
+        known = self.windows + self._before > 0
+        sums = self.sums + weights
+        self._mean = sums.mean(axis=1) / (self.windows + 1)
+        # What was known before, in the unit that is known now.
+        before = self._features() if known else self._seen
+        self.sums, self.peaks = sums, np.maximum(self.peaks, weights)
         self.windows += 1
         self._faded = self.fades * self._faded + (1.0 - self.fades) * weights[:, :, None]
-        seen = self._features()
+        self._seen = self._features()
         if known:
             with np.errstate(all="ignore"):
-                scatter = before + FLOOR * self.typical()[:, None]
+                scatter = before[:, :, -1] + FLOOR * self._mean[:, None]
                 sure = np.where(scatter > 0, 1.0 / scatter, 0.0)
-                told = np.swapaxes(self._seen * sure[:, :, None], 1, 2)
-                self._now += told @ self._seen
-                self._next += told @ seen
+                told = np.swapaxes(before * sure[:, :, None], 1, 2)
+                self._now += told @ before
+                self._next += told @ self._seen
                 self._then += (told @ weights[:, :, None])[:, :, 0]
-        self._seen = seen
 
     def typical(self) -> FloatArray:
         """Return what an expert weighed in a window, on average over all, ``(layers,)``."""
-        return np.asarray(self.sums.mean(axis=1) / max(1, self.windows))
+        return self._mean
 
     def expect(self, ahead: FloatArray) -> FloatArray:
         """Return what each expert will weigh in the windows ahead, ``(layers, experts)``.
@@ -112,10 +118,26 @@ class Outlook:
             total = (self._seen @ rule)[:, :, 0]
             usual = ahead[:, None] * (self._seen @ START)
             # Nobody is expected to weigh less than nothing, or more than ever before.
-            most = np.minimum(ahead[:, None] * self.peaks, np.finfo(float).max)
+            peaks = np.maximum(self.peaks, self._mean[:, None] * self._shares)
+            most = np.minimum(ahead[:, None] * peaks, np.finfo(float).max)
         return np.clip(np.where(np.isfinite(total), total, usual), 0.0, most)
 
     def _features(self) -> FloatArray:
         """Return each expert's averages, ``(layers, experts, features)``."""
-        lately = self._faded / (1.0 - self.fades**self.windows)
-        return np.concatenate((lately, self.sums[:, :, None] / self.windows), axis=2)
+        history = self._mean[:, None] * self._shares
+        old = self.fades**self.windows
+        faded = self._faded + history[:, :, None] * (old * (1.0 - self.fades**self._before))
+        windows = self.windows + self._before
+        overall = self.sums / windows + history * (self._before / windows)
+        return np.concatenate((faded / (1.0 - self.fades**windows), overall[:, :, None]), axis=2)
+
+
+def _shares(history: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what each expert weighed over the mean of its layer, and these means.
+
+    In a layer of which nothing is known all are alike.
+    """
+    most = history.max(axis=1)
+    scaled = np.where(most[:, None] > 0, history / np.where(most > 0, most, 1.0)[:, None], 1.0)
+    mean = scaled.mean(axis=1)
+    return scaled / mean[:, None], most * mean

@@ -16,8 +16,9 @@ import numpy as np
 
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.core.arguments import number, whole
-from moeopt.core.arrays import FloatArray
+from moeopt.core.arrays import FloatArray, own_array, require_finite_nonnegative
 from moeopt.core.errors import InstanceError
+from moeopt.core.sentences import require_fields
 
 MIB, GIB = 2**20, 2**30
 
@@ -217,7 +218,9 @@ def latency_fit(slots: Sequence[int], latency_s: Sequence[float]) -> LatencyFit:
     latency_s
         Measured with each.
     """
-    x, y = np.asarray(slots, dtype=np.float64), np.asarray(latency_s, dtype=np.float64)
+    x, y = own_array(slots, "slots", np.float64), own_array(latency_s, "latency_s", np.float64)
+    require_finite_nonnegative(x, "slots")
+    require_finite_nonnegative(y, "latency_s")
     if x.shape != y.shape or x.ndim != 1 or np.unique(x).size < 2:
         raise InstanceError(
             "slots",
@@ -277,11 +280,13 @@ def switch_problem(
     """
     if whole("experts", experts) < 1:
         raise InstanceError("experts", experts, "must be 1 or more", "a layer has experts")
+    require_fields(fields, list(CommitteeProblem.__struct_fields__))
     if latency_s is not None:
         latency_s = number("latency_s", latency_s)
+    budget_gib = whole("budget_bytes", budget_bytes) / GIB
     model = SwitchModel(f"SwitchT-{experts}", experts)
     stated: dict[str, Any] = {
-        "name": f"{model.name} in {budget_bytes / GIB:.2f} GiB",
+        "name": f"{model.name} in {budget_gib:.2f} GiB",
         "source": "sizes, memory and latency of arXiv:2308.15030; losses are the caller's",
         "layers": model.layers,
         "experts": experts,

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from moeopt.committee._kernels_follow import follow
+from moeopt.committee.configurations import stated_periods
 from moeopt.committee.loss import weights, window_losses
 from moeopt.committee.online import first_members, rule_of, schedule, slots_of
 from moeopt.committee.plan import evaluate
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.core.arguments import number
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray, own_array
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 
 
@@ -84,7 +85,7 @@ def sweep_periods(
     Raises
     ------
     InstanceError
-        If the problem has no link.
+        If the problem has no link, or `grows` is negative.
     """
     window_s = problem.window_s
     if problem.link_bytes_per_s is None or window_s is None:
@@ -92,7 +93,9 @@ def sweep_periods(
             "$.link_bytes_per_s", None, "must be stated to see what it carries", "state the link"
         )
     room = slots_of(problem, slots)
-    most = number("grows", grows) * window_s
+    if not number("grows", grows) >= 0:
+        raise InstanceError("grows", grows, "must be 0 or more", "give a share of a window")
+    most = float(grows) * window_s
     tried: list[Tried] = []
     for period in sorted(problem.choices().tolist(), reverse=True):
         run = _Run(problem, "paper", period, history)
@@ -176,7 +179,7 @@ def tables(
     rule, history
         As for `moeopt.committee.online.schedule`.
     """
-    chosen = problem.choices() if periods is None else _periods(periods)
+    chosen = problem.choices() if periods is None else stated_periods(periods)
     shape = (chosen.size, problem.num_layers, problem.num_experts + 1)
     table, swaps = np.zeros(shape), np.zeros(shape)
     for p, period in enumerate(chosen.tolist()):
@@ -259,11 +262,3 @@ class _Run:
         else:
             lost = np.where(resident, 0.0, self._weights).sum(axis=(0, 2))
         return np.asarray(lost + self._problem.by_layer(self._problem.load_price) * loads.sum(1))
-
-
-def _periods(periods: Any) -> IntArray:
-    given = own_array(periods, "periods", np.int64)
-    if given.ndim != 1 or not given.size or given.dtype.kind != "i" or given.min() < 1:
-        rule = "must be whole numbers of windows, 1 or more"
-        raise InstanceError("periods", given.tolist(), rule, "name one at least")
-    return given

@@ -13,7 +13,7 @@ from moeopt.committee.curves import Rule, Standing, bound_curves, standing
 from moeopt.committee.knapsack import choose, merge
 from moeopt.committee.link import carried
 from moeopt.committee.loss import weights
-from moeopt.committee.moving import Moving, moving
+from moeopt.committee.moving import Moving, moving, soon
 from moeopt.committee.plan import CommitteePlan, evaluate
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.committee.submodular import improve
@@ -29,6 +29,9 @@ Allocate = Callable[[Sequence[FloatArray], Rows, Context], "Allocated | None"]
 
 #: Part of the time that the plan may take; the rest is for its bound.
 _PLAN_SHARE = 0.6
+
+#: Part of the time after which `auto` turns to the linear models.
+_FIRST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,37 +81,62 @@ def stays(allocate: Allocate, rule: Rule, polish: bool = False) -> Run:
             chosen = allocate(allowed(problem, stand.costs), shared, context)
             if chosen is None:
                 continue
-            plan = standing_plan(problem, chosen.slots, period, stand, importance, polish)
+            part = context if polish else None
+            plan = standing_plan(problem, chosen.slots, period, stand, importance, part)
             found.append(Moving(plan, evaluate(problem, plan).objective))
             bounds.append(chosen.bound)
         if not found:
             return Outcome()
         best = min(found, key=lambda one: one.cost)
         tight = problem.loss != "masked" and min(problem.choices()) >= problem.num_windows
-        proven = min(bounds) if tight else bound_of(problem, context.out_of_time)
+        # That no slots were found for a period does not say that there are none.
+        every = len(bounds) == problem.choices().size
+        proven = min(bounds) if tight and every else bound_of(problem, context.out_of_time)
         return _outcome(best, proven, context)
 
     return run
 
 
 def moves(problem: CommitteeProblem, context: Context, warm_start: object) -> Outcome:
-    """Return the best committee that hindsight finds: curves of flows, merged."""
+    """Return the best committee that hindsight finds: curves of flows, merged; or one that stays.
+
+    A committee that stays, and one of each update's best, are soon found, and may be better than
+    what the link leaves of one that a flow moves, or what there was time for.
+    """
     del warm_start
-    until = context.part(_PLAN_SHARE).out_of_time
+    part = context.part(_PLAN_SHARE)
     importance = weights(problem)
     found: list[Moving] = []
+    known: dict[int, list[FloatArray]] = {}
     for period in problem.choices().tolist():
-        if found and until():
+        if found and part.out_of_time():
             break
         shared = rows(problem, period)
-        for curves in _curves(problem, period, importance, until):
-            chosen = by_knapsack(allowed(problem, curves), shared, context.part(_PLAN_SHARE))
-            if chosen is not None:
-                found.append(moving(problem, chosen.slots, period, until))
+        stand = standing(problem, period, "lazy_greedy", importance)
+        first = by_knapsack(allowed(problem, stand.costs), shared, part)
+        if first is None:
+            continue
+        plan = standing_plan(problem, first.slots, period, stand, importance, part)
+        found.append(Moving(plan, evaluate(problem, plan).objective))
+        if not part.out_of_time():
+            found.append(soon(problem, first.slots, period, importance))
+        splits = [first.slots] if problem.loss == "masked" else []
+        known[period] = bound_curves(problem, period, importance, part.out_of_time)
+        chosen = by_knapsack(allowed(problem, known[period]), shared, part)
+        least = min(one.cost for one in found)
+        if chosen is not None and not context.close_enough(least, chosen.bound):
+            splits.append(chosen.slots)
+            found += [
+                moving(problem, slots, period, part.out_of_time)
+                for slots in splits
+                if not part.out_of_time()
+            ]
     if not found:
         return Outcome()
     best = min(found, key=lambda one: one.cost)
-    return _outcome(best, bound_of(problem, context.out_of_time), context)
+    cut = part.out_of_time()
+    done = _outcome(best, bound_of(problem, context.out_of_time, known), context)
+    return replace(done, limit=Limit.TIME) if cut else done
 
 
 def auto(methods: Mapping[str, Method]) -> Run:
@@ -121,19 +149,18 @@ def auto(methods: Mapping[str, Method]) -> Run:
     """
 
     def run(problem: CommitteeProblem, context: Context, warm_start: object) -> Outcome:
-        names = ["knapsack", "flow_curves", "exact"]
-        if problem.loss == "table" or problem.num_windows == 1:
-            names = ["knapsack", "exact"]
-        best: Outcome | None = None
+        # Where committees may move, what knapsack finds is one of the plans of flow_curves.
+        still = problem.loss == "table" or problem.num_windows == 1
+        names = ["knapsack" if still else "flow_curves", "exact"]
+        known = warm_start if isinstance(warm_start, CommitteePlan) else None
+        best = Outcome(plan=known)
+        names = [name for name in names if methods[name].refuses(problem) is None]
         for name in names:
-            if methods[name].refuses(problem) is not None:
-                continue
-            start = warm_start if best is None or best.plan is None else best.plan
-            found = methods[name].run(problem, context, start)
-            best = found if best is None else _better(problem, best, found)
+            part = context if name == names[-1] else context.part(_FIRST_SHARE)
+            found = methods[name].run(problem, part, best.plan)
+            best = _better(problem, best, found)
             if best.infeasible or (best.plan is not None and _enough(problem, best, context)):
                 break
-        assert best is not None, "knapsack takes any problem"
         return best
 
     return run
@@ -145,7 +172,7 @@ def standing_plan(
     period: int,
     stand: Standing,
     importance: FloatArray | None,
-    polish: bool = False,
+    polish: Context | None = None,
 ) -> CommitteePlan:
     """Return the plan of a committee that stays.
 
@@ -162,7 +189,7 @@ def standing_plan(
     importance
         The problem's `weights`; ``None`` with a table.
     polish
-        As for `stays`.
+        Time in which members are exchanged, under masked gating; ``None``: they are not.
     """
     if importance is None:
         none = np.zeros((0, 3), dtype=np.int64)
@@ -170,31 +197,16 @@ def standing_plan(
     members = np.zeros((problem.num_layers, problem.num_experts), dtype=np.bool_)
     for layer, order in enumerate(stand.orders):
         members[layer, order[: stand.sizes[layer][slots[layer]]]] = True
-    if polish and problem.loss == "masked" and problem.router is not None:
+    if polish is not None and problem.loss == "masked" and problem.router is not None:
         for layer in range(problem.num_layers):
             values = problem.router[:, layer]
-            members[layer] = improve(values, problem.top_k, members[layer])
+            members[layer] = improve(values, problem.top_k, members[layer], polish.out_of_time)
     wanted = np.broadcast_to(members, importance.shape)
     if problem.free_fill or np.isinf(problem.load_bytes(period)):
         pairs = np.argwhere(members)
         loads = np.column_stack((np.zeros(len(pairs), dtype=np.int64), pairs))
         return CommitteePlan(period=period, slots=slots, loads=loads, drops=loads[:0])
     return carried(problem, slots, period, wanted, importance)
-
-
-def _curves(
-    problem: CommitteeProblem,
-    period: int,
-    importance: FloatArray,
-    out_of_time: Callable[[], bool],
-) -> list[list[FloatArray]]:
-    """Return the curves by which slots for a committee that moves are divided, each way tried."""
-    if problem.loss != "masked":
-        return [bound_curves(problem, period, importance, out_of_time)]
-    return [
-        standing(problem, period, "lazy_greedy", importance).costs,
-        bound_curves(problem, period, importance, out_of_time),
-    ]
 
 
 def _outcome(best: Moving, bound: float, context: Context) -> Outcome:
@@ -217,7 +229,7 @@ def _better(problem: CommitteeProblem, one: Outcome, other: Outcome) -> Outcome:
         return other
     bounds = [found.bound for found in (one, other) if found.bound is not None]
     best = min(one, other, key=lambda found: _value(problem, found))
-    return replace(best, bound=max(bounds, default=None))
+    return replace(best, bound=max(bounds, default=None), limit=one.limit or other.limit)
 
 
 def _value(problem: CommitteeProblem, found: Outcome) -> float:

@@ -1,8 +1,10 @@
 """The paper's planners as methods: its genetic search, and the even split that it compares with.
 
 Both plan committees that stay, of the members that eq. 1 ranks first; swapping them is the
-scheduler's. The paper chooses the update period before, by a sweep. Here every period is planned
-for, each with the same share of the time, and the best is taken, which can only be better.
+scheduler's. The search is given what configurations really cost, where the paper's has a
+prediction (`moeopt.committee.surrogate`). The paper chooses the update period before, by a sweep.
+Here every period is planned for, each with the same share of the time, and the best is taken, which
+can only be better.
 """
 
 from __future__ import annotations

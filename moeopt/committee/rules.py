@@ -56,7 +56,7 @@ class Paper:
     period
         Windows from one update to the next.
     history
-        What each expert weighed in a window before, on average, ``(layers, experts)``.
+        What each expert weighed before, ``(layers, experts)``: the first target.
     """
 
     def __init__(
@@ -98,8 +98,9 @@ class RentOrBuy:
 
     Each expert has a counter of what it weighed, resident or not, that fades; added to it is what
     it is expected to weigh. An expert comes in when its sum exceeds that of the resident with the
-    least by the price of its load: by then its absence has cost about as much. Its victim's load,
-    which may be due again, is not asked for: that helps on some texts and costs more on others.
+    least by the price of its load: its absence has cost as much, or is expected to. Its victim's
+    load, which may be due again, is not asked for: that helps on some texts and costs more on
+    others.
     Counters fade within as many windows as a usual expert needs to weigh `RENTED` loads, at once if
     loads cost nothing; the windows ahead that count are as many as it needs for one.
 
@@ -117,7 +118,7 @@ class RentOrBuy:
     delay
         Windows from asking for an expert to its arrival.
     history
-        What each expert weighed in a window before, on average, ``(layers, experts)``.
+        What each expert weighed before, ``(layers, experts)``, in whatever unit: see `Outlook`.
     """
 
     def __init__(
@@ -171,8 +172,9 @@ def rule_named(name: str) -> RuleName:
     InstanceError
         If there is none of this name.
     """
-    for known in get_args(RuleName):
-        if name == known:
-            return known  # type: ignore[no-any-return]
+    if isinstance(name, str):
+        for known in get_args(RuleName):
+            if name == known:
+                return known  # type: ignore[no-any-return]
     names = " or ".join(f'"{known}"' for known in get_args(RuleName))
     raise InstanceError("rule", name, f"must be {names}", "choose one of them")

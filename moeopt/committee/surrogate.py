@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from moeopt.committee.configurations import random_configurations
+from moeopt.committee.configurations import random_configurations, stated_periods
 from moeopt.core.arguments import whole
-from moeopt.core.arrays import FloatArray, IntArray, own_array
+from moeopt.core.arrays import FloatArray, IntArray, own_array, require_shape
 from moeopt.core.errors import InstanceError
 
 #: Weight of the parameters' squares beside the mean squared error of standardised losses.
@@ -62,7 +62,9 @@ class Surrogate:
         period
             Windows from one update to the next, one number or ``(configurations,)``.
         """
-        inputs = (_inputs(slots, period) - self.centre) / self.spread
+        rows = _inputs(slots, period)
+        require_shape(rows[:, 1:], "slots", (len(rows), self.centre.size - 1), "samples, layers")
+        inputs = (rows - self.centre) / self.spread
         hidden = np.maximum(inputs @ self.inner + self.inner_bias, 0.0)
         found = hidden @ self.outer + self.outer_bias
         return np.asarray(self.loss_centre + self.loss_spread * found)
@@ -146,18 +148,30 @@ def learn(
         Configurations to train on, and to test on.
     hidden, rounds, seed
         As for `train`.
+
+    Raises
+    ------
+    InstanceError
+        If the arguments do not fit together, or a measured loss is not finite.
     """
-    rng = np.random.default_rng([samples, held_out, seed])
     low, high = own_array(fewest, "fewest", np.int64), own_array(most, "most", np.int64)
+    if low.ndim != 1 or low.shape != high.shape or not ((low >= 0) & (low <= high)).all():
+        raise InstanceError(
+            "fewest",
+            low.tolist(),
+            f"must be slots of each layer, no more than the most, {high.tolist()}",
+            "give as many of both",
+        )
     # Two and more: a spread cannot be had of one.
     if whole("samples", samples) < 2 or whole("held_out", held_out) < 2:
         raise InstanceError(
             "samples", min(samples, held_out), "must be 2 or more, as must held_out", "draw more"
         )
-    choices = np.ones(1, dtype=np.int64) if periods is None else np.asarray(periods)
+    choices = stated_periods([1] if periods is None else periods)
+    rng = np.random.default_rng([samples, held_out, _seed(seed)])
     slots = random_configurations(low, high, samples + held_out, rng)
     period = rng.choice(choices, samples + held_out)
-    losses = measure(slots, period)
+    losses = _measured(measure(slots, period), samples + held_out)
     seen, kept = slice(0, samples), slice(samples, None)
     model = train(slots[seen], period[seen], losses[seen], hidden=hidden, rounds=rounds, seed=seed)
     return Learned(
@@ -198,20 +212,14 @@ def train(
     InstanceError
         If the arrays do not fit together, or a loss is not finite.
     """
-    inputs, wanted = _inputs(slots, period), own_array(losses, "losses", np.float64)
-    if wanted.shape != inputs.shape[:1] or not wanted.size or not np.isfinite(wanted).all():
-        raise InstanceError(
-            "losses",
-            f"<shape {wanted.shape}>",
-            f"must be one finite loss for each of {len(inputs)} configurations",
-            "leave out configurations that were not measured",
-        )
+    inputs = _inputs(slots, period)
+    wanted = _measured(losses, len(inputs))
     if whole("hidden", hidden) < 1 or whole("rounds", rounds) < 1:
         raise InstanceError("hidden", min(hidden, rounds), "must be 1 or more", "correct it")
     centre, spread = inputs.mean(axis=0), _spread(inputs)
     loss_centre, loss_spread = float(wanted.mean()), float(_spread(wanted))
     net = _Net((inputs - centre) / spread, (wanted - loss_centre) / loss_spread, hidden)
-    start = net.random(np.random.default_rng(seed))
+    start = net.random(np.random.default_rng(_seed(seed)))
     found = minimize(
         net.error, start, jac=True, method="L-BFGS-B", options={"maxiter": rounds, "maxcor": 20}
     )
@@ -233,9 +241,11 @@ def prediction_error(
     slots, period, losses
         As for `train`.
     """
-    off = np.abs(model.predict(slots, period) - losses)
-    scale = float(np.abs(losses).mean()) or 1.0
-    variance = float(np.var(losses))
+    predicted = model.predict(slots, period)
+    measured = _measured(losses, len(predicted))
+    off = np.abs(predicted - measured)
+    scale = float(np.abs(measured).mean()) or 1.0
+    variance = float(np.var(measured))
     return PredictionError(
         mean=float(off.mean()) / scale,
         worst=float(off.max()) / scale,
@@ -294,8 +304,34 @@ def _inputs(slots: IntArray, period: IntArray | int) -> FloatArray:
             "must have shape (configurations, layers)",
             "give one row for each configuration",
         )
-    column = np.broadcast_to(np.log(np.asarray(period, dtype=np.float64)), rows.shape[:1])
-    return np.column_stack((rows, column))
+    every = np.asarray(period, dtype=np.float64)
+    if every.shape not in ((), rows.shape[:1]) or not (every >= 1).all():
+        raise InstanceError(
+            "period",
+            period if every.ndim == 0 else f"<shape {every.shape}>",
+            f"must be 1 or more, one number or one for each of {len(rows)} configurations",
+            "give windows from one update to the next",
+        )
+    return np.column_stack((rows, np.broadcast_to(np.log(every), rows.shape[:1])))
+
+
+def _measured(losses: FloatArray, count: int) -> FloatArray:
+    """Return what so many configurations cost, one or more, ``(configurations,)``."""
+    wanted = own_array(losses, "losses", np.float64)
+    if wanted.shape != (count,) or not count or not np.isfinite(wanted).all():
+        raise InstanceError(
+            "losses",
+            f"<shape {wanted.shape}>",
+            f"must be one finite loss for each of {count} configurations",
+            "leave out configurations that were not measured",
+        )
+    return wanted
+
+
+def _seed(seed: int) -> int:
+    if whole("seed", seed) < 0:
+        raise InstanceError("seed", seed, "must be 0 or more", "give another number")
+    return seed
 
 
 def _spread(values: FloatArray) -> FloatArray:

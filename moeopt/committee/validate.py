@@ -319,7 +319,7 @@ def _link_impossible(problem: CommitteeProblem) -> list[Violation]:
     least = (problem.sizes_bytes() * replaced).sum(axis=-1)
     carried = np.array([problem.load_bytes(int(p)) for p in problem.choices()])
     over = least - carried
-    if (least <= carried * (1 + TOLERANCE)).any():
+    if (over <= carried * TOLERANCE).any():
         return []
     best = int(np.argmin(over))
     message = (

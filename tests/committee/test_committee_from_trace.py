@@ -32,6 +32,8 @@ def test_windows_end_with_their_sequence() -> None:
     assert windows_of(recorded(3, 0, 2), 2).tolist() == [0, 0, 1, 2, 2]
     assert windows_of(recorded(3, 0, 2), 2, across_sequences=True).tolist() == [0, 0, 1, 1, 2]
     assert windows_of(recorded(), 4).tolist() == [0, 0, 0, 0, 1]
+    for across in (False, True):
+        assert windows_of(recorded(), 10**30, across).tolist() == [0] * 5
 
 
 def test_tokens_are_counted_without_gates() -> None:

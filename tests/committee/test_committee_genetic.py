@@ -87,6 +87,15 @@ def test_configurations_are_drawn_within_the_constraints() -> None:
         assert space.keeps(kept).all()
 
 
+def test_without_rows_every_configuration_is_allowed() -> None:
+    space = stated_space(
+        np.zeros(2, dtype=np.int64), np.full(2, 2), [np.zeros((0, 3))] * 2, np.zeros(0)
+    )
+    found = search(costs_by([np.array([3.0, 2.0, 1.0])] * 2), space, Context(), runs=1)
+    assert found.slots is not None
+    assert found.slots.tolist() == [2, 2]
+
+
 def test_any_objective_of_configurations_will_do() -> None:
     """Layers that do not add up, and a cost that does not compare."""
     space = stated_space(
@@ -192,6 +201,11 @@ def test_a_search_needs_an_end_and_mates() -> None:
         search(costs_by(costs), space, Context(), runs=None)
     with pytest.raises(InstanceError, match="4 or more"):
         search(costs_by(costs), space, Context(), population=3)
+    with pytest.raises(InstanceError, match="whole number"):
+        search(costs_by(costs), space, Context(), population=4.5)  # type: ignore[arg-type]
+    for runs in (0, -1):
+        with pytest.raises(InstanceError, match="runs"):
+            search(costs_by(costs), space, Context(), runs=runs)
 
 
 def test_a_space_of_strange_sizes_is_refused() -> None:

@@ -12,7 +12,7 @@ from committee_oracle import brute_force, drawn, layer_curve, problem_of
 from moeopt.committee.hindsight import hindsight_curves, hindsight_schedule
 from moeopt.committee.link import carried
 from moeopt.committee.loss import weights
-from moeopt.committee.moving import dearer, moving, updates_of
+from moeopt.committee.moving import dearer, moving, soon, updates_of
 from moeopt.committee.plan import evaluate, resident_at, violations
 
 #: Rules under which the flow is the optimum of each layer.
@@ -58,6 +58,27 @@ def test_without_prices_each_window_has_its_best_and_with_high_ones_the_sum_has(
     summed = np.sort(table.sum(axis=0)[0])[::-1].cumsum()
     curve = hindsight_curves(dear)[0]
     np.testing.assert_allclose(curve, table.sum() - np.concatenate(([0.0], summed)), atol=1e-6)
+
+
+def test_free_loads_come_for_a_reason_and_of_equals_who_is_there_stays() -> None:
+    problem = problem_of([[3, 3, 0], [1, 3, 3], [0, 0, 0], [0, 2, 2]], budget_bytes=2)
+    plan, bound = hindsight_schedule(problem, np.array([2]))
+    assert plan.loads.tolist() == [[0, 0, 0], [0, 0, 1], [1, 0, 2]]
+    assert plan.drops.tolist() == [[1, 0, 0]]
+    assert bound == evaluate(problem, plan).objective == 1.0
+
+
+@pytest.mark.parametrize("link", [None, 1.0])
+def test_free_committees_are_soon_cut_to_what_pays_and_passes(link: float | None) -> None:
+    fields = {} if link is None else {"link_bytes_per_s": link, "window_s": 1.0}
+    problem = problem_of(
+        [[9, 0, 0], [0, 9, 1], [0, 9, 0], [8, 7, 0]], budget_bytes=1, load_price=2.0, **fields
+    )
+    found = soon(problem, np.array([1]), 1, weights(problem))
+    assert not violations(problem, found.plan)
+    # Expert 1 comes for 2, and expert 0 again, which saves 8 of the last window's 15.
+    assert found.plan.loads.tolist() == [[0, 0, 0], [1, 0, 1], [3, 0, 0]]
+    assert found.cost == evaluate(problem, found.plan).objective == 1.0 + 7.0 + 2 * 2.0
 
 
 def test_when_time_is_up_the_bound_is_one_still() -> None:

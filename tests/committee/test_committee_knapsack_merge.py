@@ -71,6 +71,15 @@ def test_a_step_that_saves_nothing_ends_a_layer() -> None:
     assert (merged.slots.tolist(), merged.cost, merged.bound, merged.exact) == ([0], 3, 0, False)
 
 
+def test_whole_costs_prove_what_the_relaxation_alone_does_not() -> None:
+    """Half a slot of 3 would save half of 1 more, but nothing costs a half."""
+    curves = [np.array([5.0, 0.0]), np.array([1.0, 0.0])]
+    uses = [np.array([[0.0, 4.0]]), np.array([[0.0, 2.5]])]
+    merged = merge(curves, uses, np.array([5.2]))
+    assert merged is not None
+    assert (merged.slots.tolist(), merged.bound, merged.exact) == ([1, 0], 1, True)
+
+
 def test_fewest_slots_that_break_a_limit() -> None:
     uses = [np.array([[2.0, 0.0]])]
     assert merge([np.array([1.0, 0.0])], uses, np.array([-1.0])) is None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from committee_oracle import brute_force, drawn, problem_of
 
 import moeopt
 from moeopt import committee
-from moeopt.committee import NoCommitteeError, seat
+from moeopt.committee import CommitteeProblem, NoCommitteeError, seat
 from moeopt.committee.generate import alternating, hub, routed, tables
 from moeopt.committee.methods import METHODS
 from moeopt.committee.plan import evaluate
@@ -68,6 +69,29 @@ def test_limits_that_no_slots_keep_together_are_proven() -> None:
     assert moeopt.solve(problem, "knapsack").status is moeopt.Status.NO_PLAN_FOUND
 
 
+def test_the_checkers_slack_is_the_planners_too() -> None:
+    # One slot replaces 5 bytes in 10 billion more than the link carries: a slack of 1e-9 allows it.
+    problem = CommitteeProblem(
+        experts=1, loss="table", table=[[5.0, 0.0]], swaps=[[0, 1.0]], expert_bytes=10**10 + 5,
+        budget_bytes=10**11, min_slots=0, link_bytes_per_s=1e10, window_s=1.0,
+    )  # fmt: skip
+    for method in ("auto", "knapsack", "greedy", "exact"):
+        assert moeopt.solve(problem, method).objective == 0.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_numbers_overflow_nowhere() -> None:
+    rng = np.random.default_rng(0)
+    problem = CommitteeProblem(
+        layers=2, experts=3, importance=1e300 * rng.random((3, 2, 3)), expert_bytes=[1, 10**12],
+        budget_bytes=10**12, min_slots=0, link_bytes_per_s=2.0, window_s=1.0,
+    )  # fmt: skip
+    wide = msgspec.structs.replace(problem, link_bytes_per_s=1.797e308, load_price=1.0)
+    for stated in (problem, wide):
+        for method in ("auto", "flow_curves", "knapsack"):
+            assert moeopt.solve(stated, method).plan is not None
+
+
 def test_the_hub_stays_where_members_are_chosen_together() -> None:
     problem = hub()
     value = {m: moeopt.solve(problem, m).objective for m in ("top_importance", "lazy_greedy")}
@@ -101,6 +125,40 @@ def test_without_time_there_is_a_plan_and_a_bound() -> None:
     found = moeopt.solve(problem, time_limit_s=1e-3)
     assert found.plan is not None
     assert found.bound is not None
+
+
+def test_a_committee_that_moves_is_no_worse_than_one_that_stays() -> None:
+    for rules in ("link", "price"):
+        problem = routed(layers=4, experts=32, windows=32, tokens=64, drift=0.2, rules=rules)
+        stays = moeopt.solve(problem, "knapsack", time_limit_s=1e-3).objective
+        moves = moeopt.solve(problem, "flow_curves", time_limit_s=1e-3)
+        assert stays is not None
+        assert moves.objective is not None
+        assert moves.objective <= stays
+        assert moves.limit is moeopt.Limit.TIME
+
+
+def test_auto_keeps_a_better_start_and_tells_what_stopped_it() -> None:
+    problem = routed(layers=4, experts=32, windows=32, tokens=64, drift=0.2, rules="price")
+    start = moeopt.solve(problem, "flow_curves")
+    assert start.objective is not None
+    found = moeopt.solve(problem, time_limit_s=1e-3, warm_start=start.plan)
+    assert found.objective is not None
+    assert found.objective <= start.objective
+    assert found.limit is moeopt.Limit.TIME
+
+
+def test_a_period_whose_slots_were_not_found_is_not_ruled_out() -> None:
+    # With a period of 1 the link carries one slot's swaps, not two; two slots swap nobody.
+    problem = committee.CommitteeProblem(
+        layers=2, experts=2, loss="table", table=[[[9, 8, 0]] * 2, [[9, 8, 5]] * 2],
+        swaps=[[[0, 1, 0]] * 2, [[0, 0, 0]] * 2], periods=[1, 2], min_slots=1, budget_bytes=4,
+        link_bytes_per_s=1.5, window_s=1.0,
+    )  # fmt: skip
+    assert moeopt.solve(problem, "knapsack").objective == 0.0
+    merged = moeopt.solve(problem, "greedy")
+    assert merged.objective == 10.0
+    assert merged.bound == 0.0
 
 
 def test_arrays_in_and_out() -> None:

@@ -186,6 +186,25 @@ def test_history_fills_the_first_window(rule: str) -> None:
     assert schedule(paid, [2], rule).loads[:, 0].min() > 0
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_the_unit_of_a_history_does_not_matter(rule: str) -> None:
+    """Counts of a long trace are as good as weights of a window."""
+    table, history = windows(60, 2, 8, seed=1), windows(1, 2, 8, seed=2)[0]
+    problem = stated(table, load_price=1.0)
+    units = np.array([[1.0], [1.0]]), np.array([[2.0**30], [2.0**-30]])
+    one, other = (schedule(problem, [3, 3], rule, history=history * unit) for unit in units)
+    assert one == other
+    nothing = schedule(problem, [3, 3], rule, history=np.zeros((2, 8)))
+    assert violations(problem, nothing) == []
+
+
+def test_a_first_fill_that_is_paid_takes_history_as_it_is() -> None:
+    problem = stated(windows(3, 1, 4), load_price=5.0, free_fill=False)
+    for unit, there in ((0.01, 0), (10.0, 2)):
+        history = unit * np.array([[1.0, 4.0, 3.0, 0.0]])
+        assert len(Scheduler(problem, [2], "rent_or_buy", history=history).start.loads) == there
+
+
 @pytest.mark.parametrize("factor", [0.25, 2.0**40])
 def test_the_unit_of_the_loss_does_not_matter(factor: float) -> None:
     table = windows(50, 2, 8)
@@ -200,6 +219,8 @@ def test_the_unit_of_the_loss_does_not_matter(factor: float) -> None:
 def test_numbers_may_be_as_large_as_floats_are(size: float, price: float) -> None:
     table = size * np.round(windows(20, 1, 6))
     problem = stated(table, load_price=price)
+    for history in (np.full((1, 6), 1e308), np.full((1, 6), 5e-324)):
+        assert violations(problem, schedule(problem, [2], "rent_or_buy", history=history)) == []
     plan = schedule(problem, [2], "rent_or_buy")
     assert violations(problem, plan) == []
     if price > 20 * table.max(initial=0.0):
@@ -236,6 +257,8 @@ def test_under_masked_gating_the_flow_bounds_nothing() -> None:
     ("asked", "said"),
     [
         ({"rule": "papers"}, 'must be "paper" or "rent_or_buy"'),
+        ({"rule": np.array(["paper", "paper"])}, 'must be "paper" or "rent_or_buy"'),
+        ({"slots": [5, 1]}, "no more than the 4 experts"),
         ({"slots": [1]}, "slots"),
         ({"slots": [1, -1]}, "slots"),
         ({"slots": [1.5, 1]}, "whole numbers"),
@@ -243,6 +266,7 @@ def test_under_masked_gating_the_flow_bounds_nothing() -> None:
         ({"target_updates": 0}, "1 or more"),
         ({"rule": "rent_or_buy", "target_updates": 2}, 'rule="paper"'),
         ({"delay": -1}, "0 or more"),
+        ({"delay": 10**30}, "1000000000 at most"),
         ({"history": [1.0]}, "history"),
         ({"history": -np.ones((2, 4))}, "history"),
     ],
@@ -251,6 +275,14 @@ def test_what_cannot_be(asked: dict[str, Any], said: str) -> None:
     problem = stated(windows(4, 2, 4))
     with pytest.raises(InstanceError, match=said):
         Scheduler(problem, **({"slots": [1, 1], "rule": "paper"} | asked))
+
+
+def test_what_a_schedule_is_told_is_of_all_windows() -> None:
+    """Of more, it would load after the last one; of fewer, it would stand still."""
+    problem = stated(windows(6, 1, 4))
+    for count in (0, 5, 9):
+        with pytest.raises(InstanceError, match="importance"):
+            schedule(problem, [2], "paper", importance=windows(count, 1, 4))
 
 
 def test_weights_are_of_all_experts() -> None:

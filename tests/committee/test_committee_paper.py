@@ -95,6 +95,8 @@ def test_a_line_is_fitted_as_numpy_fits_it() -> None:
     for slots_, seconds_ in (([3, 3], [1.0, 2.0]), ([1, 2], [1.0])):
         with pytest.raises(InstanceError, match="different numbers"):
             latency_fit(slots_, seconds_)
+    with pytest.raises(InstanceError, match="latency_s"):
+        latency_fit([1, 2], [1.0, np.nan])
 
 
 def test_the_search_space_is_experts_to_the_power_of_layers() -> None:
@@ -151,3 +153,7 @@ def test_a_switch_t_of_any_size_with_experts_of_any_importance() -> None:
     for experts, error in itertools.product((0, 2.5, "16"), (InstanceError,)):
         with pytest.raises(error):
             switch_problem(experts, GIB, importance=np.ones((1, 12, 1)))  # type: ignore[arg-type]
+    with pytest.raises(InstanceError, match="budget_bytes"):
+        switch_problem(16, "2", importance=np.ones((1, 12, 16)))  # type: ignore[arg-type]
+    with pytest.raises(InstanceError, match="did you mean 'importance'"):
+        switch_problem(16, GIB, importanc=np.ones((1, 12, 16)))

@@ -151,6 +151,10 @@ def test_the_kernel_runs_without_the_jit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_cannot_be() -> None:
     with pytest.raises(InstanceError, match="link"):
         sweep_periods(stated(), [1, 1])
+    linked = stated(link_bytes_per_s=1.0, window_s=1.0)
+    for share in (-1.0, np.nan):
+        with pytest.raises(InstanceError, match="grows"):
+            sweep_periods(linked, [1, 1], grows=share)
     for wrong in ([], [0], [1.5], [[1]]):
         with pytest.raises(InstanceError, match="periods"):
             tables(stated(), wrong)

@@ -125,5 +125,26 @@ def test_strange_samples_are_refused() -> None:
         train(np.ones(3, dtype=np.int64), 1, np.ones(3))
     with pytest.raises(InstanceError, match="1 or more"):
         train(slots, 1, np.ones(3), hidden=0)
+    with pytest.raises(InstanceError, match="0 or more"):
+        train(slots, 1, np.ones(3), rounds=1, seed=-1)
+    for period in (0, np.ones(2)):
+        with pytest.raises(InstanceError, match="period"):
+            train(slots, period, np.ones(3))
+    model = train(slots, 1, np.arange(3.0), rounds=1)
+    with pytest.raises(InstanceError, match="slots"):
+        model.predict(np.ones((3, 3), dtype=np.int64))
+    with pytest.raises(InstanceError, match="one finite loss"):
+        prediction_error(model, slots, 1, np.full(3, np.nan))
+
+
+def test_strange_ranges_are_refused() -> None:
     with pytest.raises(InstanceError, match="2 or more"):
         learn(accuracy, FEWEST, MOST, samples=1)
+    for low, high in ((MOST, FEWEST), (FEWEST, MOST[:1]), (-FEWEST, MOST)):
+        with pytest.raises(InstanceError, match="fewest"):
+            learn(accuracy, low, high)
+    for periods in ([], [0]):
+        with pytest.raises(InstanceError, match="periods"):
+            learn(accuracy, FEWEST, MOST, np.array(periods, dtype=np.int64))
+    with pytest.raises(InstanceError, match="for each of 50 configurations"):
+        learn(lambda slots, period: np.ones(40), FEWEST, MOST, samples=40, held_out=10)
