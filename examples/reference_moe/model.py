@@ -48,10 +48,12 @@ class Routing(NamedTuple):
 
     #: The experts, best first, ``(..., top_k)``.
     ids: Tensor
-    #: Their gate weights, which add up to one, ``(..., top_k)``.
+    #: Their gate weights, which add up to one unless `Gating` says otherwise, ``(..., top_k)``.
     weights: Tensor
-    #: The gate's softmax over all experts, ``(..., experts)``.
+    #: The gate's softmax over all experts that may be chosen, ``(..., experts)``.
     scores: Tensor
+    #: What the gate says of every expert, also of those that may not be chosen, ``(..., experts)``.
+    logits: Tensor
     #: Place of the token that got most attention, summed over the heads, ``(...)``.
     attended: Tensor | None = None
 
@@ -105,6 +107,24 @@ class Attention(nn.Module):
         return logits.masked_fill(hidden, -math.inf).softmax(-1).sum(1).argmax(-1)
 
 
+class Gating(NamedTuple):
+    """What a gate does where experts are absent.
+
+    With neither, absent experts are left out before the softmax: masked gating.
+    """
+
+    #: Power of what residents would weigh if all were there, in their weights: with 0 these add up
+    #: to one, with 1 every resident weighs what it would weigh, and absent ones leave a gap.
+    damping: float = 0.0
+    #: By how much a substitute's logit may be below that of the last that the token would choose
+    #: of all; with 0 there are no substitutes, and what is absent is skipped.
+    margin: float = math.inf
+
+
+#: Absent experts are left out before the softmax, and nothing else.
+MASKED = Gating()
+
+
 class Gate(nn.Module):
     """Scores every expert for every token and takes the best."""
 
@@ -113,20 +133,46 @@ class Gate(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.top_k = config.top_k
+        self.gating = MASKED
         self.weight = nn.Parameter(torch.randn(config.width, config.experts) / config.width**0.5)
-        #: Which experts may be chosen, ``(experts,)`` of bool; ``None`` for all.
+        #: Which experts may be chosen, ``(experts,)`` of bool, or ``(sequences, experts)``, each
+        #: sequence among its own; ``None`` for all.
         self.register_buffer("resident", None, persistent=False)
+        #: How many of them a token may choose.
+        self.most = config.top_k
 
     def forward(self, x: Tensor) -> Routing:
-        """Return the routing of normed tokens; absent experts are left out before the softmax."""
+        """Return the routing of normed tokens, ``(sequences, tokens, width)``."""
         with torch.autocast(x.device.type, enabled=False):
             logits = x.float() @ self.weight.float()
-            top_k = self.top_k
             if self.resident is not None:
-                logits = logits.masked_fill(~self.resident, -math.inf)
-                top_k = min(top_k, int(self.resident.sum()))
-            best = logits.topk(top_k)
-            return Routing(best.indices, best.values.softmax(-1), logits.softmax(-1))
+                return self._among(self.resident, logits)
+            best = logits.topk(self.top_k)
+            return Routing(best.indices, best.values.softmax(-1), logits.softmax(-1), logits)
+
+    def _among(self, resident: Tensor, logits: Tensor) -> Routing:
+        """Return the routing among residents."""
+        if resident.dim() == 2:
+            resident = resident[:, None]
+        there = logits.masked_fill(~resident, -math.inf)
+        best = there.topk(self.most)
+        if self.gating == MASKED:
+            weights = best.values.softmax(-1)
+        else:
+            weights = self._weights(best.values, logits.topk(self.top_k).values)
+        return Routing(best.indices, weights, there.softmax(-1), logits)
+
+    def _weights(self, chosen: Tensor, wanted: Tensor) -> Tensor:
+        """Return the weights of chosen residents, beside what the token would choose of all."""
+        damping, margin = self.gating
+        if margin < math.inf:
+            chosen = chosen.masked_fill(chosen < wanted[..., -1:] - margin, -math.inf)
+        own, whole = chosen.logsumexp(-1, True), wanted.logsumexp(-1, True)
+        shared = torch.lerp(own, whole, damping)
+        if margin < math.inf:
+            # Where all is skipped, nothing is left to share.
+            shared = torch.where(own.isinf(), whole, shared)
+        return (chosen - shared).exp()
 
 
 class Experts(nn.Module):
@@ -229,10 +275,24 @@ class Model(nn.Module):
         """Return the blocks, first to last."""
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def set_resident(self, resident: Tensor | None) -> None:
-        """Let the gates choose among these experts alone, ``(layers, experts)`` of bool."""
+    def set_resident(self, resident: Tensor | None, gating: Gating | None = None) -> None:
+        """Let the gates choose among these experts alone.
+
+        Parameters
+        ----------
+        resident
+            ``(layers, experts)`` of bool, or ``(layers, sequences, experts)``; ``None`` for all.
+            Entries may be changed later as long as their sums stay.
+        gating
+            What the gates do about the absent; left out, it stays as it is.
+        """
         for layer, block in enumerate(self.layers()):
             block.gate.resident = None if resident is None else resident[layer]
+            if resident is not None:
+                there = int(resident[layer].sum(-1).max())
+                block.gate.most = min(self.config.top_k, there)
+            if gating is not None:
+                block.gate.gating = gating
 
     def compute_together(self, together: bool) -> None:
         """Set `Experts.together` in every layer."""

@@ -144,7 +144,7 @@ def run(model: Model, tokens: Tensor, case: Case, link: Link) -> Run:
         Where experts come from.
     """
     cache = DeviceCache(case.script, link, case.problem.num_experts)
-    with cache.serving(model), _no_collection():
+    with cache.serving(model), no_collection():
         link.finish()
         begin = time.perf_counter()
         logits, _ = decode(model, tokens)
@@ -156,7 +156,7 @@ def run(model: Model, tokens: Tensor, case: Case, link: Link) -> Run:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep Python from looking for garbage at times of its own choice."""
     gc.collect()
     gc.disable()
@@ -289,13 +289,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each cache")
     options = Options(**vars(parser.parse_args()))
     if options.device == "cuda":
-        # Sums in a fixed order, so that logits can be compared to the last bit.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        compute_alike()
     # Not where temporary files are: these may be in memory.
     with tempfile.TemporaryDirectory(dir=".") as folder:
         print(*report(options, Path(folder)), sep="\n")
+
+
+def compute_alike() -> None:
+    """Let a GPU take sums in a fixed order, so that logits can be compared to the last bit."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def report(given: Options, folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from moeopt.core.table import Table
 _OWN_WORKLOADS = {
     "aurora": "moeopt.bench.aurora",
     "buffering": "moeopt.bench.buffering",
+    "committee": "moeopt.bench.committee",
     "placement": "moeopt.bench.placement",
     "serverless": "moeopt.bench.serverless",
     "transfers": "moeopt.bench.transfers",
