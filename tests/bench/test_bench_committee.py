@@ -11,10 +11,13 @@ from moeopt.bench import committee_planners as planners
 from moeopt.bench.buffering_traces import Recorded
 from moeopt.bench.command import encode
 from moeopt.bench.registry import Report, Setting
+from moeopt.committee.curves import standing
 from moeopt.committee.generate import routed, tables
-from moeopt.committee.genetic import Search
+from moeopt.committee.genetic import Search, costs_by
 from moeopt.committee.loss import weights
 from moeopt.committee.plan import CommitteePlan
+from moeopt.committee.surrogate import Learned, learn
+from moeopt.core.arrays import IntArray
 from moeopt.traces import RoutingTrace
 
 QUICK = Setting(quick=True, peers=(), say=lambda line: None)
@@ -117,7 +120,23 @@ def test_the_search_is_told_beside_the_optimum() -> None:
     found = planners._searched(small, 0.1, range(2))
     assert (found.problem, found.reached) == (small.name, 2)
     assert found.median == found.worst == pytest.approx(0.0)
-    assert planners._searched_table([found], 2).rows == [[small.name, 0.1, *[found.median] * 2, 2]]
+    row = [small.name, "costs", 0.1, *[found.median] * 2, 2]
+    assert planners._searched_table([found], 2).rows == [row]
+
+
+def test_a_search_by_predictions_is_judged_by_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is wrong about everything leads to slots that cost more than the best."""
+    small = tables(layers=2, experts=4)
+    costs = costs_by(standing(small, 1, "top_importance").costs)
+
+    def backwards(measure: object, fewest: IntArray, most: IntArray, *, seed: int) -> Learned:
+        return learn(lambda slots, _: -costs(slots), fewest, most, samples=50, held_out=2)
+
+    right = planners._predicted(small, 0.1, range(2))
+    monkeypatch.setattr(planners, "learn", backwards)
+    wrong = planners._predicted(small, 0.1, range(2))
+    assert (right.by, wrong.by) == ("prediction", "prediction")
+    assert 0.0 <= right.median < wrong.median
 
 
 def test_the_best_population_of_the_search_counts(monkeypatch: pytest.MonkeyPatch) -> None:
