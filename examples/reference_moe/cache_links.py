@@ -181,7 +181,7 @@ class PinnedLink(_Slots):
 
 
 class FileLink(_Slots):
-    """Host memory filled from a file, past the page cache, by the thread that computes."""
+    """Host memory filled from a file, past the page cache, by the thread that asks for it."""
 
     overlaps = False
 

@@ -80,7 +80,7 @@ class Committee:
     model
         Whose experts; it need have none itself.
     link
-        Has a slot for each member, and spare ones for what is on its way.
+        Has a slot for each member, and the spare ones.
     resident
         Members from the start, ``(layers, experts)`` of bool.
     scheduler
@@ -89,6 +89,8 @@ class Committee:
         What the gates do about absent experts.
     pace
         How long a window is, and how many experts may be loaded beside it.
+    spare
+        Slots for what is on its way; of the link's no more are used than these and the members'.
 
     Attributes
     ----------
@@ -104,6 +106,7 @@ class Committee:
         scheduler: Scheduler | None,
         gating: Gating,
         pace: Pace,
+        spare: int = 1,
     ) -> None:
         self.model, self.link, self.scheduler, self.pace = model, link, scheduler, pace
         self.gating, self.resident = gating, resident.clone()
@@ -114,19 +117,21 @@ class Committee:
         self.goes: dict[int, int] = {}
         self.due: deque[tuple[int, int]] = deque()
         self.seen: list[list[Tensor]] = []
-        link.forget()
         members = resident.flatten().nonzero()[:, 0].tolist()
+        self.spare = list(range(len(members), len(members) + spare))
+        if len(members) + spare > link.num_slots:
+            raise ValueError("the link has too few slots")
+        if scheduler is not None and not self.spare:
+            raise ValueError("exchanges need a spare slot")
+        link.forget()
         self.slot_of = {item: slot for slot, item in enumerate(members)}
         link.request(list(enumerate(members)))
         for slot in range(len(members)):
             link.wait(slot)
-        self.spare = list(range(len(members), link.num_slots))
-        if scheduler is not None and not self.spare:
-            raise ValueError("exchanges need a spare slot")
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Let the model take its experts from here."""
+        """Let the model take its experts from here; at the end, wait for those on their way."""
         layers = self.model.layers()
         for layer, block in enumerate(layers):
             block.experts.fetch = partial(self.fetch, layer)  # type: ignore[method-assign]
@@ -139,6 +144,7 @@ class Committee:
             self.model.set_resident(None)
             for block in layers:
                 del block.experts.fetch
+            self._welcome()
 
     def fetch(self, layer: int, expert: int) -> tuple[Tensor, Tensor]:
         """Return an expert's two matrices.
@@ -160,8 +166,7 @@ class Committee:
         """
         if self.scheduler is None:
             return
-        for load in self.loader.arrived():
-            self._exchange(load)
+        self._welcome()
         self.seen.append(logits)
         self.tokens += 1
         if self.tokens % self.pace.window == 0:
@@ -191,15 +196,15 @@ class Committee:
         flat[list(self.goes.values())] = False
         return flat.view_as(self.resident)
 
-    def _exchange(self, load: Load) -> None:
-        """Let an expert serve that has arrived, instead of its predecessor."""
-        slot, incoming = load
-        outgoing = self.goes.pop(incoming)
-        self.slot_of[incoming] = slot
-        self.spare.append(self.slot_of.pop(outgoing))
-        flat = self.resident.view(-1)
-        flat[incoming], flat[outgoing] = True, False
-        self.arrived.append(time.perf_counter())
+    def _welcome(self) -> None:
+        """Let each expert serve that has arrived, instead of its predecessor."""
+        for slot, incoming in self.loader.arrived():
+            outgoing = self.goes.pop(incoming)
+            self.slot_of[incoming] = slot
+            self.spare.append(self.slot_of.pop(outgoing))
+            flat = self.resident.view(-1)
+            flat[incoming], flat[outgoing] = True, False
+            self.arrived.append(time.perf_counter())
 
 
 @torch.no_grad()

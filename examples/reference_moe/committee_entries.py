@@ -115,7 +115,7 @@ class Plans:
     def __init__(self, found: dict[str, Any], budgets: Ints) -> None:
         self.found, self.budgets = found, budgets
         self.errors: list[float] = []
-        self._searched: dict[int, list[Plan]] = {}
+        self._searched: dict[tuple[int, int], list[Plan]] = {}
 
     def __call__(self, way: str, staged: int, seed: int) -> list[Plan]:
         """Return the plan of each budget."""
@@ -125,10 +125,10 @@ class Plans:
             return [Plan(even_slots(int(total), layers), 1) for total in totals]
         if way == TABLES:
             return our_plans(self.found, self.budgets)
-        if seed not in self._searched:
-            self._searched[seed], error = paper_plans(self.found, totals, seed)
+        if (staged, seed) not in self._searched:
+            self._searched[staged, seed], error = paper_plans(self.found, totals, seed)
             self.errors.append(error.mean)
-        return self._searched[seed]
+        return self._searched[staged, seed]
 
 
 def budgets_at(found: dict[str, Any], shares: Sequence[float]) -> Ints:

@@ -11,8 +11,7 @@ from moeopt.committee.online import Changes
 from moeopt.committee.online import Scheduler as Online
 from moeopt.committee.problem import CommitteeProblem
 
-#: What a load costs, in what an expert weighs in a window on average: of those tried on training
-#: text, from 1 to 8, the one that loads least; none loses more than another.
+#: What a load costs, in what an expert weighs in a window on average: dear, so that few are made.
 PRICE = 8.0
 
 

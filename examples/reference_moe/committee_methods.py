@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, Literal, NamedTuple
 
 import data
@@ -121,9 +123,7 @@ class Lab:
         """Return the loss with all experts resident, ``(streams,)``."""
         parts = self.tokens.split(self.rows)
         # Nothing is decided after a window: the longest will do.
-        pace = Pace(self.model.config.context, 0.0)
-        whole = self.tokens.shape[1] % pace.window == 0
-        pace = pace if whole else self.pace
+        pace = Pace(gcd(self.model.config.context, self.tokens.shape[1]), 0.0)
         losses = [play(self.model, part, pace=pace).loss for part in parts]
         return torch.cat(losses).double().cpu().numpy()
 
@@ -278,7 +278,37 @@ def streams_of(text: data.Bytes, count: int, length: int, seed: int | None = Non
     seed
         Of where they begin; ``None``: evenly far apart.
     """
+    if length > len(text):
+        raise SystemExit(f"the text has {len(text)} bytes, not {length}")
     if seed is None:
         return data.windows(text, count, length)
     starts = np.random.default_rng(seed).integers(0, len(text) - length + 1, count)
     return np.stack([text[start : start + length] for start in starts])
+
+
+def positive(word: str) -> int:
+    """Return a whole number of 1 or more that stands in a command line.
+
+    Parameters
+    ----------
+    word
+        What stands there.
+    """
+    value = int(word)
+    if value < 1:
+        raise ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def of_windows(word: str) -> int:
+    """Return a number of bytes that are whole windows.
+
+    Parameters
+    ----------
+    word
+        What stands there.
+    """
+    value = positive(word)
+    if value % PACE.window:
+        raise ArgumentTypeError(f"must be a multiple of {PACE.window}")
+    return value

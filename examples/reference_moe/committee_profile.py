@@ -36,6 +36,8 @@ from committee_methods import (
     budgets_of,
     even_slots,
     known_of,
+    of_windows,
+    positive,
     streams_of,
 )
 from committee_streams import Pace
@@ -153,8 +155,10 @@ def tried(lab: Lab, totals: Ints) -> dict[str, Floats]:
     return found
 
 
-def planned(lab: Lab, totals: Ints, turns: Sequence[Sequence[float]]) -> list[list[Turn]]:
-    """Return how our plans came about, turn by turn and budget by budget.
+def planned(
+    lab: Lab, totals: Ints, turns: Sequence[Sequence[float]]
+) -> tuple[list[list[Turn]], list[Ints]]:
+    """Return how our plans came about, turn by turn and budget by budget, and the plans.
 
     Parameters
     ----------
@@ -172,7 +176,7 @@ def planned(lab: Lab, totals: Ints, turns: Sequence[Sequence[float]]) -> list[li
         found = turned(lab, centres, factors)
         told.append(found)
         centres = better(lab, found)
-    return told
+    return told, centres
 
 
 def turned(lab: Lab, centres: Sequence[Ints], factors: Sequence[float]) -> list[Turn]:
@@ -272,8 +276,7 @@ def profile(model: Model, text: data.Text, shares: Sequence[float], sizes: Sizes
     lab = Lab(model, streams, known, Pace(), sizes.rows)
     original = lab.original().mean()
     budgets = budgets_of(model, shares)
-    turns = planned(lab, budgets - OURS.staged, FACTORS)
-    slots = better(lab, turns[-1])
+    turns, slots = planned(lab, budgets - OURS.staged, FACTORS)
     loss = lab.run(OURS, np.stack(slots)).loss.mean(1)
     random = sampled(lab, model.config.top_k, sizes)
     other = tried(lab, budgets - OURS.staged)
@@ -301,7 +304,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="what data.py wrote; else the library at hand")
     parser.add_argument("--out", type=Path, default=FILE)
     for name, value in asdict(Sizes()).items():
-        parser.add_argument(f"--{name}", type=int, default=value)
+        kind = {"length": of_windows, "seed": int}.get(name, positive)
+        parser.add_argument(f"--{name}", type=kind, default=value)
     given = vars(parser.parse_args())
     device, path, out = given.pop("device"), given.pop("text"), given.pop("out")
     sizes = Sizes(**given)

@@ -34,7 +34,7 @@ from committee_entries import (
     budgets_at,
     measure,
 )
-from committee_methods import Lab, known_from, streams_of
+from committee_methods import Lab, known_from, of_windows, positive, streams_of
 from committee_plans import profiled
 from index import SHIPPED
 
@@ -230,10 +230,10 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[k / 10 for k in range(1, 10)], help="of experts"
     )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--streams", type=int, default=2, help="of each seed")
-    parser.add_argument("--bytes", type=int, default=1024, help="of each stream")
-    parser.add_argument("--rows", type=int, help="streams of all budgets that are run at a time")
+    parser.add_argument("--seeds", type=positive, default=5)
+    parser.add_argument("--streams", type=positive, default=2, help="of each seed")
+    parser.add_argument("--bytes", type=of_windows, default=1024, help="of each stream")
+    parser.add_argument("--rows", type=positive, help="streams that are run at a time")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     given = vars(parser.parse_args())
     given["rows"] = given["rows"] or (96 if given["device"] == "cpu" else 2048)

@@ -5,8 +5,9 @@
 
 One stream of held-out text, byte by byte. Experts come from where `run_cache.py` has them: with
 cuda from pinned host memory into the GPU's, with cpu from a file into host memory. Committees are
-loaded by a thread beside the computation; on demand, the layer waits for what it asks for. The file
-is written into a temporary folder of the working directory, and asks for Linux.
+loaded by a thread beside the computation; on demand, the layer waits for what it asks for. All rows
+have one set of slots, for every expert; a committee uses as many as its budget has. The file is
+written into a temporary folder of the working directory, and asks for Linux.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from committee_methods import (
     Method,
     first_scores,
     known_from,
+    positive,
     scheduler_of,
     streams_of,
 )
@@ -122,6 +124,7 @@ class Served:
             scheduler_of(method, self.known, slots[None], period, PACE),
             method.gating,
             PACE,
+            method.staged,
         )
         with committee.serving(), run_cache.no_collection():
             link.finish()
@@ -335,12 +338,14 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7, 0.9], help="of experts"
     )
-    parser.add_argument("--tokens", type=int, default=192, help="bytes of held-out text")
-    parser.add_argument("--warm-up", type=int, default=192, help="bytes before, to fill the caches")
+    parser.add_argument("--tokens", type=positive, default=192, help="bytes of held-out text")
     parser.add_argument(
-        "--expert-copies", type=int, default=1, help="move each expert so many times over"
+        "--warm-up", type=positive, default=192, help="bytes before, to fill caches"
     )
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each, after a first one")
+    parser.add_argument(
+        "--expert-copies", type=positive, default=1, help="move each expert so many times over"
+    )
+    parser.add_argument("--repeats", type=positive, default=3, help="runs after a first one")
     parser.add_argument("--seed", type=int, default=0, help="of the text and of the paper's plans")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = Options(**vars(parser.parse_args()))

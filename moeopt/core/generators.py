@@ -33,11 +33,13 @@ def made_again(
     Raises
     ------
     InstanceError
-        If the call names none of `generators`, or parameters that it does not have.
+        If the call names none of `generators`, or parameters that it does not have or cannot take.
     """
     arguments = dict(call)
     generator = known(generators, str(arguments.pop("name", "")), "generator.name")
     try:
         return generator(**arguments)
-    except TypeError as error:
+    except InstanceError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
         raise InstanceError("$.generator", dict(call), str(error), "correct the call") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from moeopt.bench import committee_reference
@@ -76,7 +78,8 @@ def test_without_torch_there_is_a_line_with_its_commands(monkeypatch: pytest.Mon
 
 def test_a_script_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(committee_reference, "missing_here", lambda: "")
-    monkeypatch.setattr(committee_reference, "_QUICK_LOSS", ("--shares", "0.55"))
+    monkeypatch.setattr(committee_reference, "LOSS", Path("none.py"))
     (figure,) = committee_reference.run(QUICK).figures
     assert figure.value is None
     assert figure.note.startswith("failed: ")
+    assert "none.py" in figure.note

@@ -189,6 +189,8 @@ def test_the_hub_is_of_no_importance_and_worth_the_most(experts: int, slots: int
         ({"name": "hub", "slots": 9}, r"\$.slots"),
         ({"name": "hub", "short": 2.0}, r"\$.short"),
         ({"name": "hub", "wings": 2}, r"\$.generator"),
+        ({"name": "routed", "seed": -1}, r"\$.generator"),
+        ({"name": "alternating", "windows": 2.5}, r"\$.generator"),
     ],
 )
 def test_a_strange_call_is_refused(call: dict[str, str | int | float], path: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,6 @@ from committee_schedulers import (
     LastPeriod,
     Memory,
     Remembering,
-    Scheduler,
     best,
     mass_of,
 )
@@ -224,52 +225,114 @@ def test_streams_exchange_a_window_later_and_no_more_than_the_link_carries(toy: 
         play(toy, TOKENS[:1, :23], first, asks, pace=pace)
 
 
-def _run(
-    toy: Model, link: FileLink, scheduler: Scheduler | None, slots: tuple[int, int]
-) -> tuple[Committee, Tensor]:
-    strip(toy)
-    committee = Committee(toy, link, _members(*slots)[0], scheduler, Gating(0.6), Pace(4, 2.0))
-    with committee.serving():
-        logits, begun = serve(committee, TOKENS[0])
-    assert len(begun) == len(logits) == 24
-    assert "fetch" not in vars(toy.layers()[0].experts)
-    return committee, logits
-
-
 def test_a_committee_that_stays_is_the_model_with_these_residents(
     toy: Model, link: FileLink
 ) -> None:
     toy.set_resident(_members(4, 3)[0], Gating(0.6))
     expected, _ = decode(toy, TOKENS[0])
     toy.set_resident(None)
-    committee, found = _run(toy, link, None, (4, 3))
+    strip(toy)
+    committee = Committee(toy, link, _members(4, 3)[0], None, Gating(0.6), Pace(4, 2.0), 0)
+    with committee.serving():
+        found, begun = serve(committee, TOKENS[0])
+    assert len(begun) == 24
+    assert "fetch" not in vars(toy.layers()[0].experts)
     assert torch.equal(found, expected)
     assert not committee.arrived
 
 
-def test_experts_come_beside_the_computation_and_serve_once_they_are_there(
-    toy: Model, link: FileLink
+class _HeldLink(FileLink):
+    """Transfers end only when they may."""
+
+    let = threading.Event()
+
+    def wait(self, slot: int) -> None:
+        assert self.let.wait(10)
+        super().wait(slot)
+
+
+def test_a_newcomer_is_masked_until_all_its_bytes_are_there(toy: Model, tmp_path: Path) -> None:
+    first = _members(4, 4)[0]
+    coming, going = (int(some.flatten().nonzero()[0, 0]) for some in (~first, first))
+    after = first.clone()
+    after.view(-1)[[going, coming]] = torch.tensor([False, True])
+    expected = []
+    for residents in (first, after):
+        toy.set_resident(residents, Gating(0.6))
+        expected.append(decode(toy, TOKENS[0, :12])[0])
+    toy.set_resident(None)
+    link = _HeldLink(packed(toy), TOY.width, 1, 16, tmp_path / "experts.bin")
+    strip(toy)
+    link.let.set()
+    committee = Committee(toy, link, first, _Asks([(coming, going)]), Gating(0.6), Pace(4, 2.0))
+    link.let.clear()
+    with committee.serving():
+        found, _ = serve(committee, TOKENS[0, :12])
+        # Asked for after four tokens, into the only spare slot, from which nobody serves.
+        assert committee.goes == {coming: going}
+        assert (8 in committee.slot_of.values(), committee.spare) == (False, [])
+        link.let.set()
+    assert torch.equal(found, expected[0])
+    # What was on its way at the end serves in what follows.
+    assert torch.equal(committee.resident, after)
+    assert (committee.goes, len(committee.arrived)) == ({}, 1)
+    with committee.serving():
+        found, _ = serve(committee, TOKENS[0, :12])
+    assert torch.equal(found, expected[1])
+    link.close()
+
+
+def test_experts_come_beside_the_computation_and_no_slot_is_read_that_is_written(
+    toy: Model, link: FileLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _members(4, 4)[0]
     absent = (~first).flatten().nonzero()[:3, 0].tolist()
     there = first.flatten().nonzero()[:3, 0].tolist()
-    wanted = packed(toy)
-    committee, found = _run(toy, link, _Asks(list(zip(absent, there, strict=True))), (4, 4))
-    assert found.isfinite().all()
-    members = committee.resident.flatten().nonzero()[:, 0].tolist()
-    assert sorted(committee.slot_of) == members
-    # Two are asked for after each window; whoever is on its way at the end has not come to serve.
-    assert len(committee.arrived) + len(committee.goes) == 3 - len(committee.due)
-    assert set(members) == {item for item in range(16) if committee.resident.flatten()[item]}
-    for item, slot in committee.slot_of.items():
-        w_in, w_out = link.matrices(slot)
-        assert torch.equal(torch.cat((w_in.flatten(), w_out.flatten())), wanted[item])
-    assert committee.resident.sum(-1).tolist() == first.sum(-1).tolist()
+    experts, read = packed(toy), link.matrices
+
+    def checked(slot: int) -> tuple[Tensor, Tensor]:
+        assert slot not in link.due
+        w_in, w_out = read(slot)
+        item = next(item for item, at in committee.slot_of.items() if at == slot)
+        assert torch.equal(torch.cat((w_in.flatten(), w_out.flatten())), experts[item])
+        return w_in, w_out
+
+    strip(toy)
+    asks = _Asks(list(zip(absent, there, strict=True)))
+    committee = Committee(toy, link, first, asks, Gating(0.6), Pace(1, 1.0))
+    monkeypatch.setattr(link, "matrices", checked)
+    with committee.serving():
+        logits, begun = serve(committee, TOKENS[0])
+        while committee.goes or committee.due:
+            committee.step([torch.zeros(1, 1, TOY.experts)] * TOY.layers)
+    assert logits.isfinite().all()
+    assert begun == sorted(begun)
+    after = first.clone()
+    after.view(-1)[there], after.view(-1)[absent] = False, True
+    assert torch.equal(committee.resident, after)
+    assert set(committee.slot_of) == set(after.flatten().nonzero()[:, 0].tolist())
+    assert sorted([*committee.slot_of.values(), *committee.spare]) == list(range(9))
 
 
 def test_exchanges_need_a_spare_slot(toy: Model, link: FileLink) -> None:
     with pytest.raises(ValueError, match="spare"):
+        Committee(toy, link, _members(5, 4)[0], _Asks([]), MASKED, Pace(4, 2.0), 0)
+    with pytest.raises(ValueError, match="too few"):
         Committee(toy, link, _members(5, 4)[0], _Asks([]), MASKED, Pace(4, 2.0))
+
+
+def test_a_transfer_that_fails_is_told_of_at_the_end(
+    toy: Model, link: FileLink, tmp_path: Path
+) -> None:
+    first = _members(4, 4)[0]
+    coming, going = (int(some.flatten().nonzero()[0, 0]) for some in (~first, first))
+    strip(toy)
+    committee = Committee(toy, link, first, _Asks([(coming, going)]), MASKED, Pace(4, 2.0))
+    os.truncate(tmp_path / "experts.bin", 0)
+    with pytest.raises(OSError, match="shorter"), committee.serving():
+        # Asked for after the last token.
+        serve(committee, TOKENS[0, :4])
+    assert "fetch" not in vars(toy.layers()[0].experts)
 
 
 def test_what_goes_wrong_in_the_background_is_told(link: FileLink) -> None:

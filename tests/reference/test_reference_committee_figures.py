@@ -13,6 +13,7 @@ from reference_parts import stretches
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+import committee_plans
 import committee_profile
 import committee_quality
 import data
@@ -134,24 +135,35 @@ def test_shipped_plans_fit_and_are_no_worse_than_where_they_began() -> None:
     assert made["python"] == "3.11.7"
     assert found["budgets"].tolist() == [round(share * 512) for share in SHARES]
     assert found["ours_slots"].sum(1).tolist() == (found["budgets"] - 1).tolist()
-    # The settings of ours are among those that were tried: its even split cost no less.
-    even = found["tried_damping"][committee_profile.TRIED["damping"].index(OURS.gating.damping)]
-    assert (found["ours_loss"] <= even).all()
+    # The settings of ours are among those that were tried, none far from the best.
+    settings = OURS.memory._asdict() | {"damping": OURS.gating.damping}
+    for name, values in committee_profile.TRIED.items():
+        tried = found[f"tried_{name}"]
+        one = tried[values.index(settings[name])]
+        assert one.mean() <= tried.mean(1).min() + 0.004
+        # They were tried with an even split, which cost no less.
+        assert (found["ours_loss"] <= one).all()
     assert (np.diff(found["ours_loss"]) < 0).all()
 
 
-def test_the_paper_s_plans_fit_and_follow_the_seed() -> None:
+def _few(samples: int) -> dict[str, Any]:
+    """Return what was measured, with fewer samples than the figures have."""
     found = profiled()
-    # Fewer samples and budgets than the figures have.
-    few = {name: found[name][: 100 + KEPT_BACK] for name in found if name.startswith("random")}
-    few["prior"] = found["prior"]
-    totals = np.array([50, 255])
+    random = [name for name in found if name.startswith("random")]
+    return found | {name: found[name][: samples + KEPT_BACK] for name in random}
+
+
+def test_the_paper_s_plans_fit_and_follow_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committee_plans, "PERIODS", (1, 8))
+    monkeypatch.setattr(committee_plans, "SEARCHES", 1)
+    few, totals = _few(100), np.array([50, 255])
     plans, error = paper_plans(few, totals, 0)
     assert [int(plan.slots.sum()) for plan in plans] == totals.tolist()
     assert error.samples == KEPT_BACK
     assert error.mean < 0.1
-    again, _ = paper_plans(few, totals, 0)
-    assert all(np.array_equal(a.slots, b.slots) for a, b in zip(plans, again, strict=True))
+    again, other = (paper_plans(few, totals[:1], seed)[0][0] for seed in (0, 1))
+    assert np.array_equal(again.slots, plans[0].slots)
+    assert not np.array_equal(other.slots, again.slots)
 
 
 def test_tables_say_the_mean_and_the_worst_seed() -> None:
@@ -180,23 +192,43 @@ def test_figures_from_the_command_line(
     assert lines[1] == "memory, MB: all 30.1; 50% 17.0; 3.9 of it no experts"
     rows = [line.rsplit(maxsplit=1)[0] for line in lines if ", damping" in line]
     assert len(rows) == len(set(rows)) == 9
-    monkeypatch.setattr("sys.argv", [*words.split()[:-1], "0.55", "--text", text])
-    with pytest.raises(SystemExit, match="no plans for"):
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--shares 0.55", "no plans for"),
+        ("--bytes 1000000000", "the text has 2048 bytes"),
+        ("--bytes 40", "must be a multiple of 16"),
+        ("--seeds 0", "must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    words: str,
+    said: str,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = "committee_quality.py --device cpu --seeds 1 --streams 1 --bytes 32 --text"
+    monkeypatch.setattr("sys.argv", [*few.split(), text, *words.split()])
+    with pytest.raises(SystemExit) as left:
         committee_quality.main()
+    assert said in f"{left.value} {capsys.readouterr().err}"
 
 
 def test_real_committees_from_the_command_line(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = profiled()
-    few |= {name: few[name][: 30 + KEPT_BACK] for name in few if name.startswith("random")}
+    few = _few(30)
     monkeypatch.setattr(run_committee, "profiled", lambda: few)
+    monkeypatch.setattr(committee_plans, "PERIODS", (1, 8))
     monkeypatch.chdir(tmp_path)
-    words = "run_committee.py --tokens 16 --warm-up 17 --repeats 1 --shares 0.3"
+    words = "run_committee.py --tokens 8 --warm-up 9 --repeats 1 --shares 0.3"
     monkeypatch.setattr("sys.argv", [*words.split(), "--text", text])
     run_committee.main()
     lines = capsys.readouterr().out.splitlines()
-    assert "16 bytes of held-out text one by one, after 17 that do not count" in lines[1]
+    assert "8 bytes of held-out text one by one, after 9 that do not count" in lines[1]
     rows = [line.rsplit(maxsplit=7) for line in lines if "%" in line]
     loss = {row[0].strip(): float(row[5]) for row in rows}
     # On demand the outputs are those of the model.
