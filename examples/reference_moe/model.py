@@ -50,12 +50,15 @@ class Routing(NamedTuple):
     ids: Tensor
     #: Their gate weights, which add up to one unless `Gating` says otherwise, ``(..., top_k)``.
     weights: Tensor
-    #: The gate's softmax over all experts that may be chosen, ``(..., experts)``.
-    scores: Tensor
     #: What the gate says of every expert, also of those that may not be chosen, ``(..., experts)``.
     logits: Tensor
     #: Place of the token that got most attention, summed over the heads, ``(...)``.
     attended: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """Return the gate's softmax over all experts, ``(..., experts)``."""
+        return self.logits.softmax(-1)
 
 
 class Attention(nn.Module):
@@ -148,7 +151,7 @@ class Gate(nn.Module):
             if self.resident is not None:
                 return self._among(self.resident, logits)
             best = logits.topk(self.top_k)
-            return Routing(best.indices, best.values.softmax(-1), logits.softmax(-1), logits)
+            return Routing(best.indices, best.values.softmax(-1), logits)
 
     def _among(self, resident: Tensor, logits: Tensor) -> Routing:
         """Return the routing among residents."""
@@ -160,19 +163,19 @@ class Gate(nn.Module):
             weights = best.values.softmax(-1)
         else:
             weights = self._weights(best.values, logits.topk(self.top_k).values)
-        return Routing(best.indices, weights, there.softmax(-1), logits)
+        return Routing(best.indices, weights, logits)
 
     def _weights(self, chosen: Tensor, wanted: Tensor) -> Tensor:
         """Return the weights of chosen residents, beside what the token would choose of all."""
         damping, margin = self.gating
         if margin < math.inf:
             chosen = chosen.masked_fill(chosen < wanted[..., -1:] - margin, -math.inf)
-        own, whole = chosen.logsumexp(-1, True), wanted.logsumexp(-1, True)
-        shared = torch.lerp(own, whole, damping)
-        if margin < math.inf:
-            # Where all is skipped, nothing is left to share.
-            shared = torch.where(own.isinf(), whole, shared)
-        return (chosen - shared).exp()
+        # Few operations: for one token, starting them is what takes time.
+        mass = (torch.cat((chosen, wanted), -1) - wanted[..., :1]).exp()
+        own, whole = mass.split((self.most, self.top_k), -1)
+        # Where all is skipped, there is nothing to share.
+        total = own.sum(-1, True).clamp_min(torch.finfo(mass.dtype).tiny)
+        return own / total * (total / whole.sum(-1, True)) ** damping
 
 
 class Experts(nn.Module):
