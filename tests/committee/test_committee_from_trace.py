@@ -165,3 +165,37 @@ def test_never_worse_where_the_link_is_scarce(loads: int) -> None:
         for spread in (1, 4):
             plan = schedule(problem, [slots] * 2, "paper", target_updates=spread)
             assert ours <= evaluate(problem, plan).objective
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_importance_bounds_the_error_of_leaving_experts_out(seed: int) -> None:
+    """Identity 10 of the notes: two matrices and a ReLU, no bias, spectral norms."""
+    rng = np.random.default_rng(seed)
+    tokens, experts, width, hidden, top_k = 40, 6, 8, 12, 2
+    inner, outer = (
+        rng.normal(size=(experts, width, hidden)),
+        rng.normal(size=(experts, hidden, width)),
+    )
+    x = rng.normal(size=(tokens, width))
+    logits = x @ rng.normal(size=(width, experts))
+    ids = np.argsort(-logits, axis=1)[:, :top_k]
+    gates = np.exp(np.take_along_axis(logits, ids, 1))
+    gates /= gates.sum(axis=1, keepdims=True)
+    given = np.maximum(0.0, np.einsum("xw,ewh->xeh", x, inner))
+    given = np.einsum("xeh,ehw->xew", given, outer)
+    weights_of = np.zeros((tokens, experts))
+    np.put_along_axis(weights_of, ids, gates, 1)
+    norms = np.linalg.norm(inner, 2, axis=(1, 2)) * np.linalg.norm(outer, 2, axis=(1, 2))
+    problem = committee_problem(
+        RoutingTrace(ids[:, None], gates[:, None], experts=experts),
+        window_tokens=10, norms=norms[None], hidden_norms=np.linalg.norm(x, axis=1),
+        budget_bytes=experts,
+    )  # fmt: skip
+    table = weights(problem)[:, 0]
+    for _ in range(10):
+        absent = rng.random(experts) < 0.5
+        missing = np.einsum("xe,xew->xw", weights_of * absent, given)
+        error = np.linalg.norm(missing, axis=1).reshape(4, 10).sum(axis=1)
+        assert (error <= table[:, absent].sum(axis=1) * (1 + 1e-9)).all()
+        # Not by being beyond all measure.
+        assert (error >= table[:, absent].sum(axis=1) / 50).all()
