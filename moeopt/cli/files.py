@@ -30,7 +30,19 @@ def read_problem(name: str) -> Any:
     """Return the problem that a file, ``-`` or ``@wing/name`` states."""
     from moeopt.io import load_problem
 
+    if name != "-" and not name.startswith("@") and not Path(name).exists():
+        _require_no_instance(name)
     return read(load_problem, name)
+
+
+def _require_no_instance(name: str) -> None:
+    """Raise `InstanceError` if what is no file is the name of an instance, without its ``@``."""
+    from moeopt.library import entries
+
+    known = [entry.name for entry in entries(name) if name in (entry.name, Path(entry.name).name)]
+    if known:
+        rule = "must be a readable file"
+        raise InstanceError(name, "<no such file>", rule, f"for the library's write @{known[0]}")
 
 
 def require_writable(name: str | None, option: str = "-o") -> None:

@@ -37,6 +37,22 @@ def test_tables_for_people(run: Run, instance: Path) -> None:
     assert os.listdir(instance.parent) == [instance.name]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tiny-cvar", "for the library's write @placement/tiny-cvar"),
+        ("committee/tiny-table", "for the library's write @committee/tiny-table"),
+        ("nowhere", "check the name and the folder"),
+        ("tiny-*", "check the name and the folder"),
+    ],
+)
+def test_a_name_of_the_library_is_told_from_a_file(run: Run, name: str, said: str) -> None:
+    ran = run("solve", name)
+    assert ran.code == 2
+    assert f"{name}: must be a readable file" in ran.err
+    assert said in ran.err
+
+
 def test_json_is_all_that_is_printed(run: Run, instance: Path) -> None:
     ran = run("solve", instance, "--json")
     document = ran.json()
