@@ -1,0 +1,1 @@
+"""Plans that run on PyTorch workers: expert parallelism, exchanges, migration, colocation."""

@@ -1,0 +1,55 @@
+"""How long each phase of a layer takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import torch
+
+Phase = Literal["gate", "dispatch", "compute", "combine", "aggregation"]
+
+PHASES: tuple[Phase, ...] = ("gate", "dispatch", "compute", "combine", "aggregation")
+
+
+class PhaseClock:
+    """Marks the ends of phases: events on a GPU, which wait for nothing, or the host's clock.
+
+    Parameters
+    ----------
+    device
+        Where the layer runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
+
+    def mark(self, phase: Phase | None) -> None:
+        """Mark the end of a phase that began with the mark before; ``None`` begins a step."""
+        at: float | torch.cuda.Event
+        if self._cuda:
+            at = torch.cuda.Event(enable_timing=True)
+            at.record()
+        else:
+            at = time.perf_counter()
+        self._marks.append((phase, at))
+
+    def seconds(self) -> dict[Phase, list[float]]:
+        """Return the seconds of each phase, step by step, and forget them."""
+        if self._cuda:
+            torch.cuda.synchronize()
+        found: dict[Phase, list[float]] = {phase: [] for phase in PHASES}
+        for (_, before), (phase, after) in zip(self._marks, self._marks[1:], strict=False):
+            if phase is not None:
+                found[phase].append(_between(before, after))
+        self._marks = []
+        return found
+
+
+def _between(before: float | torch.cuda.Event, after: float | torch.cuda.Event) -> float:
+    if isinstance(before, torch.cuda.Event):
+        assert isinstance(after, torch.cuda.Event)
+        return float(before.elapsed_time(after)) * 1e-3
+    assert not isinstance(after, torch.cuda.Event)
+    return after - before

@@ -1,0 +1,134 @@
+"""The experts that a rank holds, and their computation on rows sorted by slot."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from moeopt.core.arrays import IntArray
+
+#: ``"silu"``: gated, three matrices (DeepSeek, Qwen, Mixtral). ``"relu"``: two (the LM and the MT
+#: model of arXiv 2303.06182).
+Activation = Literal["silu", "relu"]
+
+#: Kernels of grouped products want rows that start at multiples of this.
+_ALIGNED_BYTES = 16
+
+
+class Experts(nn.Module):
+    """Feed-forward experts of one layer on one rank, one to each slot.
+
+    Parameters
+    ----------
+    up
+        Into the experts, ``(slots, inner, hidden)``; ``(slots, 2 inner, hidden)`` for ``"silu"``,
+        the gate's rows first (`gate_up_proj` of transformers).
+    down
+        Out of them, ``(slots, hidden, inner)``.
+    activation
+        What stands between.
+    """
+
+    def __init__(
+        self, up: torch.Tensor, down: torch.Tensor, activation: Activation = "silu"
+    ) -> None:
+        super().__init__()
+        self.up = nn.Parameter(up)
+        self.down = nn.Parameter(down)
+        self.activation = activation
+
+    @classmethod
+    def of_slots(
+        cls, up: torch.Tensor, down: torch.Tensor, expert: IntArray, activation: Activation = "silu"
+    ) -> Experts:
+        """Return copies of the experts in some slots, from the weights of all logical experts.
+
+        Parameters
+        ----------
+        up, down
+            As above, with ``experts`` in place of ``slots``.
+        expert
+            Expert in each slot, -1 for an empty one, whose weights are 0.
+        activation
+            As above.
+        """
+        return cls(taken(up.detach(), expert), taken(down.detach(), expert), activation)
+
+    @property
+    def num_slots(self) -> int:
+        """Number of slots."""
+        return len(self.up)
+
+    def forward(self, rows: torch.Tensor, sizes: torch.Tensor, count: list[int]) -> torch.Tensor:
+        """Return what the experts make of rows that are sorted by slot, shape as `rows`.
+
+        Parameters
+        ----------
+        rows
+            Shape ``(rows, hidden)``.
+        sizes
+            Rows of each slot, on the device, ``(slots,)``.
+        count
+            The same numbers on the host.
+        """
+        if len(rows) == 0:
+            # Nothing to do, but the graph must go on: others wait for our backward exchange.
+            return rows * 1.0
+        ends = sizes.cumsum(0).to(torch.int32)
+        inner = grouped_product(rows, self.up, ends, count)
+        if self.activation == "silu":
+            gate, up = inner.chunk(2, dim=-1)
+            inner = functional.silu(gate) * up
+        else:
+            inner = functional.relu(inner)
+        return grouped_product(inner, self.down, ends, count)
+
+
+def taken(weights: torch.Tensor, expert: IntArray) -> torch.Tensor:
+    """Return a copy of the weights of some experts, 0 for -1."""
+    index = torch.from_numpy(np.maximum(expert, 0)).to(weights.device)
+    found = weights.index_select(0, index)
+    found[torch.from_numpy(expert < 0).to(weights.device)] = 0
+    return found
+
+
+def grouped_product(
+    rows: torch.Tensor, weights: torch.Tensor, ends: torch.Tensor, count: list[int]
+) -> torch.Tensor:
+    """Return each row times the matrix of its slot, ``(rows, out)``.
+
+    Parameters
+    ----------
+    rows
+        Sorted by slot, ``(rows, in)``.
+    weights
+        Shape ``(slots, out, in)``.
+    ends
+        Where each slot's rows end, int32, on the device.
+    count
+        Rows of each slot, on the host.
+    """
+    if has_grouped_kernel(rows, weights):
+        product: torch.Tensor = functional.grouped_mm(rows, weights.transpose(-2, -1), offs=ends)
+        return product
+    parts = rows.split(count)
+    return torch.cat(
+        [part @ weight.T for part, weight in zip(parts, weights, strict=True) if len(part)]
+    )
+
+
+def has_grouped_kernel(rows: torch.Tensor, weights: torch.Tensor) -> bool:
+    """Tell whether PyTorch's grouped product takes these: types and strides."""
+    if not hasattr(functional, "grouped_mm"):
+        return False
+    widths = (weights.shape[-1], weights.shape[-2])
+    if any(width * rows.element_size() % _ALIGNED_BYTES for width in widths):
+        return False
+    if rows.is_cuda:
+        capable = torch.cuda.get_device_capability(rows.device) >= (8, 0)
+        return rows.dtype == torch.bfloat16 and capable
+    return rows.dtype in (torch.float32, torch.bfloat16)
