@@ -18,6 +18,7 @@ _OWN_WORKLOADS = {
     "committee": "moeopt.bench.committee",
     "placement": "moeopt.bench.placement",
     "serverless": "moeopt.bench.serverless",
+    "torch": "moeopt.bench.torch",
     "transfers": "moeopt.bench.transfers",
 }
 

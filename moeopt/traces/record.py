@@ -141,13 +141,14 @@ class Recorder:
 def _experts_of(model: Any) -> list[tuple[str, Any]]:
     """Return the modules that are called with the chosen experts, with their names."""
     modules = model.named_modules() if hasattr(model, "named_modules") else ()
-    found = [
-        (name, module)
-        for name, module in modules
-        # Shared experts get every token: nothing is chosen.
-        if type(module).__name__.endswith("Experts")
-        and not type(module).__name__.endswith("SharedExperts")
-    ]
+    found: list[tuple[str, Any]] = []
+    for name, module in modules:
+        kind = type(module).__name__
+        # Shared experts get every token: nothing is chosen. Experts within others are what these
+        # run: they come after them.
+        inner = any(name.startswith(f"{outer}.") for outer, _ in found[-1:])
+        if kind.endswith("Experts") and not kind.endswith("SharedExperts") and not inner:
+            found.append((name, module))
     if not found:
         raise InstanceError(
             "model",

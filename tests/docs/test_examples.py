@@ -16,11 +16,11 @@ import moeopt
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-def _printed(name: str, folder: Path) -> str:
+def _printed(name: str, folder: Path, *options: str) -> str:
     place = str(Path(moeopt.__file__).parents[1])
     path = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name)],
+        [sys.executable, str(ROOT / "examples" / name), *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
@@ -187,6 +187,32 @@ def test_your_method(tmp_path: Path) -> None:
     out = _printed("testing_your_method.py", tmp_path)
     assert "busiest_first passed" in out
     assert "boastful breaks 'bound'" in out
+
+
+def test_torch_gating(tmp_path: Path) -> None:
+    options = ["--device", "cpu", "--small", "--experts-share", "2"]
+    out = _printed("torch_gating.py", tmp_path, *options)
+    assert "\none of 2 ranks: " in out
+    assert re.findall(r"waste factor ([\d.]+)$", out, re.M) == ["12.8", "8"]
+    rows = re.findall(r"^ +(?:32|64)( +[\d.]+){6} +- +- +- +- +[\d.]+$", out, re.M)
+    assert len(rows) == 5 * 2  # memory is known on a GPU only
+    names = ("LM, uniform", "LM, skewed", "MT encoder, uniform", "MT encoder, skewed")
+    for name in (*names, "MT decoder, a quarter active"):
+        assert re.search(rf"^{name}$", out, re.M)
+        phases = re.findall(rf"^{name} +64 +(static|dynamic)((?: +[\d.]+){{5}})$", out, re.M)
+        assert [gating for gating, _ in phases] == ["static", "dynamic"]
+    published = re.findall(r"^published.*: throughput ([\d.]+) times", out, re.M)
+    assert published == ["6.21", "6.21", "5.75", "5.75", "2.58"]
+
+
+def test_torch_layer_time(tmp_path: Path) -> None:
+    shape = ["--tokens", "48", "--hidden", "32", "--inner", "16", "--slots", "72", "--layers", "1"]
+    out = _printed("torch_layer_time.py", tmp_path, "--backend", "gloo", *shape)
+    assert "synthetic: 64 experts of 32 x 16, top-6, 48 tokens a worker, bf16" in out
+    rows = re.findall(r"^synthetic +(\w+) +([\d.]+)((?: +[+\-]?[\d.]+){7})$", out, re.M)
+    imbalance = {name: float(first) for name, first, _ in rows}
+    assert list(imbalance) == ["contiguous", "EPLB", "ours", "clairvoyant"]
+    assert imbalance["clairvoyant"] <= min(imbalance.values()) < imbalance["contiguous"]
 
 
 def test_every_example_has_a_test() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
+from torch.autograd.function import once_differentiable
 
 from moeopt.core.arrays import IntArray
 
@@ -108,9 +109,9 @@ class _SingleRoute:
 
     def start(self, rows: torch.Tensor, out: torch.Tensor, *, back: bool = False) -> Pending:
         sent, received = self.sizes.ends(back)
-        work = dist.all_to_all_single(
-            as_bytes(out), as_bytes(rows), received, sent, group=self.group, async_op=True
-        )
+        # NCCL knows every type; a view less is a launch that begins earlier.
+        pair = (out, rows) if rows.is_cuda else (as_bytes(out), as_bytes(rows))
+        work = dist.all_to_all_single(*pair, received, sent, group=self.group, async_op=True)
         # The rows must live until they are sent.
         return Works([work], out, rows)
 
@@ -140,6 +141,7 @@ class _Exchanged(torch.autograd.Function):
         return _sent(rows, route, back)
 
     @staticmethod
+    @once_differentiable  # bytes travel, and no graph with them
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         return _sent(grad.contiguous(), ctx.route, not ctx.back), None, None, None
 
@@ -162,4 +164,5 @@ def exchanged(rows: torch.Tensor, route: Route, *, back: bool = False) -> torch.
 
 def as_bytes(rows: torch.Tensor) -> torch.Tensor:
     """Return the same memory as bytes, ``(rows, bytes)``: every library can send these."""
-    return rows.view(torch.uint8)
+    # Strides of nothing may be anything, and count as contiguous.
+    return (rows if rows.numel() else rows.new_empty(rows.shape)).view(torch.uint8)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from moeopt.adapters.torch.kernels import gpu_kernels
 from moeopt.core.arrays import IntArray
 
 #: ``"silu"``: gated, three matrices (DeepSeek, Qwen, Mixtral). ``"relu"``: two (the LM and the MT
@@ -63,29 +64,35 @@ class Experts(nn.Module):
         """Number of slots."""
         return len(self.up)
 
-    def forward(self, rows: torch.Tensor, sizes: torch.Tensor, count: list[int]) -> torch.Tensor:
+    def forward(self, rows: torch.Tensor, ends: torch.Tensor, count: list[int]) -> torch.Tensor:
         """Return what the experts make of rows that are sorted by slot, shape as `rows`.
 
         Parameters
         ----------
         rows
             Shape ``(rows, hidden)``.
-        sizes
-            Rows of each slot, on the device, ``(slots,)``.
+        ends
+            Where each slot's rows end, int32, on the device, ``(slots,)``.
         count
-            The same numbers on the host.
+            Rows of each slot, on the host.
         """
         if len(rows) == 0:
             # Nothing to do, but the graph must go on: others wait for our backward exchange.
             return rows * 1.0
-        ends = sizes.cumsum(0).to(torch.int32)
-        inner = grouped_product(rows, self.up, ends, count)
-        if self.activation == "silu":
-            gate, up = inner.chunk(2, dim=-1)
-            inner = functional.silu(gate) * up
-        else:
-            inner = functional.relu(inner)
+        inner = activated(grouped_product(rows, self.up, ends, count), self.activation)
         return grouped_product(inner, self.down, ends, count)
+
+
+def activated(inner: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Return what stands between the two products, ``(..., inner)``."""
+    if activation == "relu":
+        return functional.relu(inner)
+    kernels = None if torch.is_grad_enabled() else gpu_kernels(inner)
+    if kernels is not None:
+        product: torch.Tensor = kernels.gated(inner)
+        return product
+    gate, up = inner.chunk(2, dim=-1)
+    return functional.silu(gate) * up
 
 
 def taken(weights: torch.Tensor, expert: IntArray) -> torch.Tensor:

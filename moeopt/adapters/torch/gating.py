@@ -38,7 +38,9 @@ class SplitTable:
         In [0, 1), float64.
     first
         Whether it is its expert's first slot.
-    slots, experts
+    bounds
+        Before the first expert, the logical experts, and beyond the last: ``-1, 0, 1, ...``.
+    slots
         How many there are in all.
     """
 
@@ -47,8 +49,8 @@ class SplitTable:
     upto: torch.Tensor
     phase: torch.Tensor
     first: torch.Tensor
+    bounds: torch.Tensor
     slots: int
-    experts: int
 
     @classmethod
     def of(cls, layout: Layout, rank: int, device: torch.device) -> SplitTable:
@@ -57,6 +59,8 @@ class SplitTable:
         expert = layout.expert_of_slot[slot]
         phase = ((rank + 1) * _GOLDEN + expert * _GOLDEN**2) % 1.0
         first = np.append(True, expert[1:] != expert[:-1])
+        keys = _key_type(layout)
+        bounds = np.append(np.arange(-1, layout.num_experts), np.iinfo(keys).max).astype(keys)
 
         def there(column: Any) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(column)).to(device)
@@ -67,8 +71,8 @@ class SplitTable:
             upto=there(upto),
             phase=there(phase),
             first=there(first),
+            bounds=there(bounds),
             slots=layout.num_slots,
-            experts=layout.num_experts,
         )
 
     def runs(self, count: torch.Tensor) -> torch.Tensor:
@@ -77,6 +81,10 @@ class SplitTable:
         ends = (self.upto * tokens + self.phase).floor().minimum(tokens).to(torch.int64)
         before = ends.roll(1).masked_fill(self.first, 0)
         return ends - before
+
+
+def _key_type(layout: Layout) -> type[np.int16] | type[np.int32]:
+    return np.int16 if layout.num_experts <= np.iinfo(np.int16).max else np.int32
 
 
 def ordered(expert_ids: torch.Tensor, table: SplitTable) -> tuple[Order, torch.Tensor]:
@@ -92,9 +100,17 @@ def ordered(expert_ids: torch.Tensor, table: SplitTable) -> tuple[Order, torch.T
         This rank's cuts.
     """
     choices = expert_ids.reshape(-1)
+    if choices.element_size() > table.bounds.element_size():
+        # Few bits take few passes of a sort; what they cannot hold stays strange.
+        choices = choices.clamp(-1, len(table.bounds) - 2)
+    choices = choices.to(table.bounds.dtype)
     total = len(choices)
-    by_expert = choices.argsort(stable=True)
-    runs = table.runs(choices.bincount(minlength=table.experts))
+    in_order, by_expert = choices.sort(stable=True)
+    # Counted where the sorted experts change: `bincount` waits for the device. Experts that there
+    # are not go with the first and the last, so that all this stays within its memory.
+    ends = torch.searchsorted(in_order, table.bounds, right=True)
+    valid, upto = ends[: -1 : len(ends) - 2], torch.cat([ends[1:-2], ends[-1:]])
+    runs = table.runs(upto.diff(prepend=ends.new_zeros(1)))
     sizes = runs.new_zeros(table.slots).index_copy(0, table.slot, runs)
     # Runs stand by expert; in the end they stand by slot.
     start = runs.cumsum(0) - runs
@@ -103,26 +119,50 @@ def ordered(expert_ids: torch.Tensor, table: SplitTable) -> tuple[Order, torch.T
     position = torch.arange(total, device=choices.device) + shift
     place = torch.empty_like(by_expert).index_copy_(0, by_expert, position)
     choice = torch.empty_like(by_expert).index_copy_(0, position, by_expert)
-    return Order(choice, place, expert_ids.shape[1]), sizes
+    top_k = expert_ids.shape[1]
+    return Order(choice // top_k, choice, place, top_k, valid), sizes
 
 
-def by_slot(received: torch.Tensor, total: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return how received rows, rank by rank, come to stand slot by slot, and the way back.
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """How the rows that a rank gets, rank by rank, come to stand slot by slot.
+
+    Attributes
+    ----------
+    index
+        Where each row stands that comes to stand slot by slot, ``(capacity,)``; beyond the rows
+        that arrive, itself.
+    inverse
+        The way back.
+    ends
+        Where each slot's rows end, int32, ``(slots,)``.
+    """
+
+    index: torch.Tensor
+    inverse: torch.Tensor
+    ends: torch.Tensor
+
+
+def arrivals(received: torch.Tensor, capacity: int) -> Arrivals:
+    """Return how arriving rows come to stand slot by slot; nothing is copied to the host.
 
     Parameters
     ----------
     received
         Rows from each rank for each slot of this one, ``(ranks, slots)``.
-    total
-        Their sum.
+    capacity
+        At least their sum.
     """
+    row = torch.arange(capacity, device=received.device)
+    ends = received.sum(dim=0).cumsum(0).to(torch.int32)
+    if received.numel() == 0:
+        return Arrivals(row, row, ends)
     by_rank = received.reshape(-1)
-    slotwise = received.T.reshape(-1)
     at_rank = (by_rank.cumsum(0) - by_rank).view(received.shape)
-    at_slot = (slotwise.cumsum(0) - slotwise).view(received.T.shape)
-    row = torch.arange(total, device=received.device)
-    to_slot = (at_rank.T - at_slot).reshape(-1)
-    to_rank = (at_slot.T - at_rank).reshape(-1)
-    index = row + torch.repeat_interleave(to_slot, slotwise, output_size=total)
-    inverse = row + torch.repeat_interleave(to_rank, by_rank, output_size=total)
-    return index, inverse
+    run = received.T.reshape(-1)
+    upto = run.cumsum(0)
+    shift = at_rank.T.reshape(-1) - (upto - run)
+    at = torch.searchsorted(upto, row, right=True).clamp_(max=len(run) - 1)
+    index = torch.where(row < upto[-1], row + shift[at], row)
+    inverse = torch.empty_like(index).scatter_(0, index, row)
+    return Arrivals(index, inverse, ends)

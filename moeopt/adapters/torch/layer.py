@@ -8,7 +8,7 @@ waits for the device once, when it must know the sizes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from moeopt.adapters.torch.buffers import Buffers, Role
+from moeopt.adapters.torch.checks import require_experts, require_inputs
 from moeopt.adapters.torch.clock import Phase, PhaseClock
 from moeopt.adapters.torch.exchange import (
     Exchange,
@@ -26,11 +27,16 @@ from moeopt.adapters.torch.exchange import (
     exchanged,
 )
 from moeopt.adapters.torch.experts import Experts
-from moeopt.adapters.torch.gating import SplitTable, by_slot, ordered
+from moeopt.adapters.torch.gating import Arrivals, SplitTable, arrivals, ordered
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.rows import Order, gathered, permuted, spread, weighted_sum
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
+
+#: Orders of arriving rows are made for multiples of as many, so that few of them are captured.
+_ROOM = 4096
+
+_Table = TypeVar("_Table", torch.Tensor, IntArray)
 
 
 @dataclass(eq=False)
@@ -45,24 +51,33 @@ class Turn:
         Rows as far as they have come.
     received
         Rows from each rank for each slot of this one, ``(ranks, slots)``, on the device.
-    per_slot
-        Rows of each of its slots, on the host.
+    here
+        The same on the host.
     route
         How rows travel; ``None`` where there is one rank.
     buffers
         Memory to use; ``None`` where a graph keeps it.
     pending
         The exchange on its way.
+    arrivals
+        How what arrives comes to stand slot by slot.
     """
 
     order: Order
     weights: torch.Tensor
     rows: torch.Tensor
     received: torch.Tensor
-    per_slot: list[int]
+    here: IntArray
     route: Route | None
     buffers: Buffers | None
     pending: Pending | None = None
+    arrivals: Arrivals | None = None
+
+    @property
+    def per_slot(self) -> list[int]:
+        """Rows that arrive for each slot of this rank, ``(slots,)``."""
+        found: list[int] = self.here.sum(axis=0).tolist()
+        return found
 
     def out(self, role: Role, count: int) -> torch.Tensor | None:
         """Return memory for rows, or ``None`` where a graph keeps what is made."""
@@ -122,6 +137,16 @@ class ExpertParallel(nn.Module):
         self.layout, self.experts = layout, experts
         self._split = SplitTable.of(layout, self.rank, experts.up.device)
         self._slots: list[int] = layout.slots_per_rank.tolist()
+        first = layout.first_slot
+        self._bounds = list(zip(first.tolist(), (first + self._slots).tolist(), strict=True))
+        on_rank = layout.rank_of_slot[:, None] == np.arange(self.world)
+        self._on_rank: IntArray = on_rank.astype(np.int64)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Move the tables along where ``to`` moves the experts."""
+        moved = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._split = SplitTable.of(self.layout, self.rank, self.experts.up.device)
+        return moved
 
     def forward(
         self, hidden: torch.Tensor, expert_ids: torch.Tensor, gate_weights: torch.Tensor
@@ -155,35 +180,57 @@ class ExpertParallel(nn.Module):
     def gate(
         self, hidden: torch.Tensor, expert_ids: torch.Tensor, gate_weights: torch.Tensor
     ) -> Turn:
-        """Sort the tokens by slot, and learn how many rows go where."""
-        order, sizes = ordered(expert_ids, self._split)
-        announced = self._announce(sizes)
+        """Sort the tokens by slot, and learn how many rows go where.
+
+        Raises
+        ------
+        InstanceError
+            If the tensors do not fit each other or the experts.
+        """
+        require_inputs(hidden, expert_ids, gate_weights, self.experts.up)
         buffers = None if torch.is_grad_enabled() else self._free_buffers()
+        order, table = self._ordered(expert_ids, buffers)
+        sizes, told = table[2 : 2 + self.layout.num_slots], table[2 + self.layout.num_slots :]
+        work = self._announce(sizes, told)
         # The device copies tokens while the sizes travel.
-        count = len(order.choice)
-        out = None if buffers is None else buffers.rows("sent", count, hidden)
+        out = None if buffers is None else buffers.rows("sent", len(order.choice), hidden)
         rows = spread(hidden, order, out)
-        received, host, per_slot = self._learn(sizes, announced)
+        if work is not None:
+            work.wait()
+        # From here on the device waits for the host: what can be done later is.
+        host = table.cpu().numpy()
+        travels = self._travels(host, len(order.choice))
         route = None
         if self.world > 1:
-            route = self.exchange.route(host, rows.shape[1] * rows.element_size())
-        return Turn(order, gate_weights, rows, received, per_slot, route, buffers)
+            route = self.exchange.route(travels, rows.shape[1] * rows.element_size())
+        here = self._own_slots(host[2 + len(sizes) :])
+        return Turn(order, gate_weights, rows, self._own_slots(told), here, route, buffers)
 
     def dispatch(self, turn: Turn) -> None:
         """Begin to send the tokens."""
         self._send(turn, "arrived", back=False)
+        # Made ready while they travel.
+        total = int(turn.here.sum())
+        if turn.buffers is None or not turn.received.is_cuda:
+            turn.arrivals = arrivals(turn.received, total)
+            return
+        capacity = _ROOM * -(-total // _ROOM)
+        turn.arrivals = turn.buffers.graphs.call(
+            lambda received: arrivals(received, capacity), turn.received, ("arrivals", capacity)
+        )
 
     def compute(self, turn: Turn) -> None:
         """Let the experts of this rank do their work on what has arrived."""
-        count = [turn.received.sum(dim=0), turn.per_slot]
-        if self.world == 1:
-            turn.rows = self.experts(turn.rows, *count)
+        there, count = turn.arrivals, turn.per_slot
+        assert there is not None
+        if turn.route is None:
+            turn.rows = self.experts(turn.rows, there.ends, count)
             return
         total = len(turn.rows)
-        index, inverse = by_slot(turn.received, total)
+        index, inverse = there.index[:total], there.inverse[:total]
         rows = permuted(turn.rows, index, inverse, turn.out("by_slot", total))
-        answers = self.experts(rows, *count)
-        turn.rows = permuted(answers, inverse, index, turn.out("answers", total))
+        turn.rows = self.experts(rows, there.ends, count)
+        turn.rows = permuted(turn.rows, inverse, index, turn.out("answers", total))
 
     def combine(self, turn: Turn) -> None:
         """Begin to send the answers back."""
@@ -198,9 +245,9 @@ class ExpertParallel(nn.Module):
         """Return the weighted sum of each token's rows; the turn is over."""
         if turn.buffers is None:
             return gathered(turn.rows, turn.weights, turn.order)
-        out = turn.out("by_token", len(turn.rows))
+        out = weighted_sum(turn.rows, turn.weights, turn.order, turn.out)
         self._idle.append(turn.buffers)
-        return weighted_sum(turn.rows, turn.weights, turn.order, out)
+        return out
 
     def _send(self, turn: Turn, role: Role, *, back: bool) -> None:
         if turn.route is None:
@@ -212,44 +259,69 @@ class ExpertParallel(nn.Module):
         else:
             turn.pending = turn.route.start(turn.rows, out, back=back)
 
-    def _announce(self, sizes: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Begin to tell the others how many rows they will get."""
+    def _announce(self, sizes: torch.Tensor, told: torch.Tensor) -> Any:
+        """Begin to tell the others how many rows they will get, and to learn it from them."""
         if self.world == 1:
-            return sizes[None], None
-        if self.exchange.needs_matrix:
-            out = sizes.new_empty(self.world, len(sizes))
-            return out, dist.all_gather_into_tensor(out, sizes, group=self.group, async_op=True)
-        mine = self._slots[self.rank]
-        out = sizes.new_empty(self.world, mine)
-        work = dist.all_to_all_single(
-            out.view(-1), sizes, [mine] * self.world, self._slots, group=self.group, async_op=True
+            told.copy_(sizes)
+            return None
+        if self._gathers:
+            return dist.all_gather_into_tensor(told, sizes, group=self.group, async_op=True)
+        mine = [self._slots[self.rank]] * self.world
+        return dist.all_to_all_single(
+            told, sizes, mine, self._slots, group=self.group, async_op=True
         )
-        return out, work
 
-    def _learn(
-        self, sizes: torch.Tensor, announced: tuple[torch.Tensor, Any]
-    ) -> tuple[torch.Tensor, Sizes, list[int]]:
-        """Return rows from each rank for each own slot, and all sizes on the host: its one wait."""
-        told, work = announced
-        if work is not None:
-            work.wait()
-        first = int(self.layout.first_slot[self.rank])
-        last = first + self._slots[self.rank]
-        both = torch.cat([sizes, told.reshape(-1)]).cpu().numpy()
-        own, others = both[: len(sizes)], both[len(sizes) :].reshape(told.shape)
+    def _ordered(
+        self, expert_ids: torch.Tensor, buffers: Buffers | None
+    ) -> tuple[Order, torch.Tensor]:
+        """Return the order, and a table: its checks, its sizes, and room for those of others."""
+        split, room = self._split, self.world * self._columns
+
+        def both(ids: torch.Tensor) -> tuple[Order, torch.Tensor]:
+            order, sizes = ordered(ids, split)
+            return order, torch.cat([order.valid, sizes, sizes.new_zeros(room)])
+
+        if buffers is None:
+            return both(expert_ids)
+        found: tuple[Order, torch.Tensor] = buffers.graphs.call(
+            both, expert_ids, ("ordered", split, room)
+        )
+        return found
+
+    def _travels(self, table: IntArray, choices: int) -> Sizes:
+        """Return how many rows travel, from the table on the host.
+
+        Plain integers: for tables this small NumPy's calls take longer.
+        """
+        number: list[int] = table.tolist()
+        require_experts(number[0], number[1], choices, self.layout.num_experts)
+        first = 2 + self.layout.num_slots
+        sent = [sum(number[2 + begin : 2 + end]) for begin, end in self._bounds]
+        mine = self._bounds[self.rank] if self._gathers else (0, self._columns)
+        begins = range(first, len(number), self._columns) if self._columns else [first] * self.world
+        received = [sum(number[at + mine[0] : at + mine[1]]) for at in begins]
         matrix = None
-        if told.shape[1] == len(sizes):
-            matrix = self._by_rank(others)
-            told, others = told[:, first:last], others[:, first:last]
-        sent = self._by_rank(own[None])[0].tolist()
-        host = Sizes(sent, others.sum(axis=1).tolist(), matrix)
-        return told, host, others.sum(axis=0).tolist()
+        if self._gathers:
+            matrix = table[first:].reshape(self.world, -1) @ self._on_rank
+        return Sizes(sent, received, matrix)
 
-    def _by_rank(self, by_slot: IntArray) -> IntArray:
-        """Return rows to each rank from rows to each slot, the last axis."""
-        ends = np.cumsum(self._slots)
-        upto = np.concatenate([np.zeros((len(by_slot), 1), np.int64), by_slot.cumsum(1)], axis=1)
-        return np.diff(upto[:, np.append(0, ends)], axis=1)
+    def _own_slots(self, told: _Table) -> _Table:
+        """Return rows from each rank for each slot of this one, of those that it was told."""
+        by_rank = told.reshape(self.world, self._columns)
+        if not self._gathers:
+            return by_rank
+        begin, end = self._bounds[self.rank]
+        return by_rank[:, begin:end]
+
+    @property
+    def _columns(self) -> int:
+        """Slots that every rank tells the rows of: those of this rank, or all."""
+        return self.layout.num_slots if self._gathers else self._slots[self.rank]
+
+    @property
+    def _gathers(self) -> bool:
+        """Whether every rank learns all sizes."""
+        return self.world > 1 and self.exchange.needs_matrix
 
     def _free_buffers(self) -> Buffers:
         return self._idle.pop() if self._idle else Buffers()
@@ -263,4 +335,8 @@ def rank_and_world(group: Any = None) -> tuple[int, int]:
     """Return this worker's rank and how many there are; 0 and 1 outside of torch.distributed."""
     if not dist.is_initialized():
         return 0, 1
-    return dist.get_rank(group), dist.get_world_size(group)
+    rank = dist.get_rank(group)
+    if rank < 0:
+        rule = "must contain this worker"
+        raise InstanceError("group", "<another group>", rule, "make the layer on its workers only")
+    return rank, dist.get_world_size(group)

@@ -52,8 +52,8 @@ class Layout:
         slots_per_rank
             Shape ``(ranks,)``.
         """
-        expert = numbers_of(expert_of_slot, "expert_of_slot").astype(np.int64)
-        slots = numbers_of(slots_per_rank, "slots_per_rank").astype(np.int64)
+        expert = _whole(expert_of_slot, "expert_of_slot")
+        slots = _whole(slots_per_rank, "slots_per_rank")
         _check_slots(expert, slots)
         copies = np.bincount(expert[expert >= 0], minlength=1)
         share = np.where(expert >= 0, 1.0 / np.maximum(copies[expert], 1), 0.0)
@@ -62,6 +62,8 @@ class Layout:
     @classmethod
     def contiguous(cls, experts: int, ranks: int) -> Layout:
         """Return the usual layout: each expert once, in order, ranks as equal as they can be."""
+        if ranks < 1:
+            raise InstanceError("ranks", ranks, "must be >= 1", "start at least one worker")
         slots = np.full(ranks, experts // ranks)
         slots[: experts % ranks] += 1
         return cls.even(np.arange(experts), slots)
@@ -188,10 +190,20 @@ def _of_devices(table: IntArray, device: IntArray, share: FloatArray, devices: i
     return np.repeat(own[None], devices, axis=0)
 
 
+def _whole(value: object, path: str) -> IntArray:
+    numbers = numbers_of(value, path)
+    if (numbers != np.floor(numbers)).any():
+        raise InstanceError(path, "<fractions>", "must be whole numbers", "round them")
+    return numbers.astype(np.int64)
+
+
 def _check_slots(expert: IntArray, slots: IntArray) -> None:
     if expert.ndim != 1 or slots.ndim != 1 or len(slots) == 0 or (slots < 0).any():
         rule = "must be slots of at least one rank, none negative"
         raise InstanceError("slots_per_rank", f"<shape {slots.shape}>", rule, "count them")
+    if expert.dtype.kind != "i" or slots.dtype.kind != "i":
+        shown = f"<{expert.dtype} and {slots.dtype}>"
+        raise InstanceError("expert_of_slot", shown, "must be integers", "use Layout.even")
     if slots.sum() != len(expert):
         rule = f"must sum to the {len(expert)} slots of expert_of_slot"
         raise InstanceError("slots_per_rank", int(slots.sum()), rule, "correct either")

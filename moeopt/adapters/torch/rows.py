@@ -6,10 +6,13 @@ every move knows its inverse.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
+
+from moeopt.adapters.torch.kernels import gpu_kernels
 
 
 @dataclass(frozen=True)
@@ -18,22 +21,24 @@ class Order:
 
     Attributes
     ----------
+    token
+        The token in each place; ``(tokens * top_k,)``.
     choice
-        Number of the choice, ``token * top_k + j``, in each place; ``(tokens * top_k,)``.
+        Number of the choice, ``token * top_k + j``, in each place.
     place
         Place of each choice: the inverse of `choice`.
     top_k
         Choices of a token.
+    valid
+        Choices before the first expert, which there should be none of, and up to the last, which
+        all should be; ``(2,)``.
     """
 
+    token: torch.Tensor
     choice: torch.Tensor
     place: torch.Tensor
     top_k: int
-
-    @property
-    def token(self) -> torch.Tensor:
-        """Return the token in each place, shape ``(tokens * top_k,)``."""
-        return self.choice // self.top_k
+    valid: torch.Tensor
 
 
 class _Spread(torch.autograd.Function):
@@ -128,10 +133,25 @@ def permuted(
 
 
 def weighted_sum(
-    rows: torch.Tensor, weights: torch.Tensor, order: Order, out: torch.Tensor | None = None
+    rows: torch.Tensor,
+    weights: torch.Tensor,
+    order: Order,
+    memory: Callable[[Literal["by_token"], int], torch.Tensor | None] | None = None,
 ) -> torch.Tensor:
-    """Return the weighted sum of each token's rows, without a graph; `out` is memory to use."""
+    """Return the weighted sum of each token's rows, without a graph, ``(tokens, hidden)``.
+
+    Parameters
+    ----------
+    rows, weights, order
+        As `gathered`.
+    memory
+        Gives memory for as many rows, where the sum needs it.
+    """
+    kernels = gpu_kernels(rows)
+    if kernels is not None:
+        summed: torch.Tensor = kernels.weighted_sum(rows, weights, order.place)
+        return summed
     tokens, top_k = weights.shape
-    by_token = torch.index_select(rows, 0, order.place, out=out)
-    by_token = by_token.view(tokens, top_k, rows.shape[1])
+    out = None if memory is None else memory("by_token", len(rows))
+    by_token = torch.index_select(rows, 0, order.place, out=out).view(tokens, top_k, rows.shape[1])
     return torch.bmm(weights[:, None].to(rows.dtype), by_token)[:, 0]

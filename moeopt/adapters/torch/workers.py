@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import queue
 import shutil
 import signal
@@ -25,6 +26,10 @@ Backend = Literal["gloo", "nccl"]
 
 #: Seconds after which a call, or the start, is given up.
 TIMEOUT_S = 300.0
+
+#: Seconds that workers have to end by themselves: at the end, and after a failure, when some wait
+#: for one that will not come.
+_CLOSE_S, _ABORT_S = 5.0, 0.5
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -75,9 +80,9 @@ class Workers:
                 {**start, "rank": rank, "threads": threads, "timeout_s": TIMEOUT_S}
                 for rank in range(world)
             ]
-            self._ask(each, TIMEOUT_S)
+            self._ask([pickle.dumps(message) for message in each], TIMEOUT_S)
         except BaseException:
-            self.close()
+            self._end(_ABORT_S)
             raise
 
     @property
@@ -108,16 +113,26 @@ class Workers:
         if not self.alive:
             raise AdapterError("the workers have ended; start new ones")
         try:
-            return self._ask([(function, args, kwargs)] * self.world, timeout_s)
+            message = pickle.dumps((function, args, kwargs))
+        except Exception as error:
+            raise AdapterError(
+                f"this call cannot be sent to the workers: {error}; give a function that they can "
+                "import, and arguments that can be pickled"
+            ) from None
+        try:
+            return self._ask([message] * self.world, timeout_s)
         except BaseException:
-            self.close()
+            self._end(_ABORT_S)
             raise
 
     def close(self) -> None:
         """End them all, and remove what they left."""
+        self._end(_CLOSE_S)
+
+    def _end(self, grace_s: float) -> None:
         for child in self._children:
             child.hang_up()
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + grace_s
         for child in self._children:
             child.end(deadline)
         self._children = []
@@ -134,25 +149,38 @@ class Workers:
     ) -> None:
         self.close()
 
-    def _ask(self, messages: Sequence[Any], timeout_s: float) -> list[Any]:
+    def _ask(self, messages: Sequence[bytes], timeout_s: float) -> list[Any]:
         """Send each worker its message and return the answers."""
-        answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[tuple[int, bytes | None]] = queue.SimpleQueue()
         for child, message in zip(self._children, messages, strict=True):
             child.ask(message, answers)
         deadline = time.monotonic() + timeout_s
-        found: list[Any] = [None] * self.world
-        for _ in range(self.world):
+        found: dict[int, Any] = {}
+        failures: list[tuple[int, MoeoptError]] = []
+        while len(found) + len(failures) < self.world:
             try:
                 rank, answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AdapterError(f"the workers gave no answer in {timeout_s:g} s") from None
-            if answer is None:
-                raise AdapterError(f"worker {rank} died: {self._children[rank].last_words()}")
-            state, value, trace = answer
-            if state == "failed":
-                raise _failure(rank, value, trace)
-            found[rank] = value
-        return found
+                break
+            try:
+                found[rank] = self._children[rank].value(answer)
+            except _Failed as failed:
+                failures.append((failed.order, failed.failure))
+                # What the others say may tell more, but they may wait for this one for ever.
+                deadline = min(deadline, time.monotonic() + _ABORT_S)
+        if failures:
+            raise min(failures, key=lambda failure: failure[0])[1]
+        silent = [str(rank) for rank in range(self.world) if rank not in found]
+        if silent:
+            raise AdapterError(f"no answer of worker {', '.join(silent)} in {timeout_s:g} s")
+        return [found[rank] for rank in range(self.world)]
+
+
+class _Failed(Exception):
+    """A worker's failure; of several, the lowest `order` is most likely the cause of the others."""
+
+    def __init__(self, order: int, failure: MoeoptError) -> None:
+        self.order, self.failure = order, failure
 
 
 class _Child:
@@ -161,14 +189,18 @@ class _Child:
     def __init__(self, rank: int, prefix: Sequence[str], environment: dict[str, str]) -> None:
         self._rank = rank
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
-        self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-c", _BOOT, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*prefix, sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise AdapterError(f"worker {rank} does not start: {error}") from None
         self._stdin = cast("BinaryIO", self._process.stdin)
         self._stdout = cast("BinaryIO", self._process.stdout)
 
@@ -177,7 +209,7 @@ class _Child:
         """Tell whether it still runs."""
         return self._process.poll() is None
 
-    def ask(self, message: Any, answers: queue.SimpleQueue[tuple[int, Any]]) -> None:
+    def ask(self, message: bytes, answers: queue.SimpleQueue[tuple[int, bytes | None]]) -> None:
         """Send a message; the answer, ``None`` from a dead worker, comes with its rank."""
         with contextlib.suppress(OSError):
             write_frame(self._stdin, message)
@@ -185,15 +217,39 @@ class _Child:
         def listen() -> None:
             try:
                 answers.put((self._rank, read_frame(self._stdout)))
-            except Exception:
+            except (OSError, EOFError):
                 answers.put((self._rank, None))
 
         threading.Thread(target=listen, daemon=True).start()
 
-    def last_words(self) -> str:
+    def value(self, answer: bytes | None) -> Any:
+        """Return what the worker's function returned, or raise `_Failed`."""
+        name = f"worker {self._rank}"
+        if answer is None:
+            raise _Failed(1, AdapterError(f"{name} died: {self._last_words()}"))
+        try:
+            state, value, trace = pickle.loads(answer)
+        except Exception as error:
+            said = f"{name} gave an answer that cannot be read here: {error}"
+            raise _Failed(0, AdapterError(said)) from error
+        if state == "done":
+            return value
+        last = trace.strip().splitlines()[-1]
+        if value is not None:
+            raise _Failed(0, value)
+        failure = AdapterError(f"{name} failed: {last}")
+        failure.add_note(trace)
+        raise _Failed(2, failure)
+
+    def _last_words(self) -> str:
         """Return how it ended and the last line that it wrote."""
-        code = self._process.wait(timeout=5)
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        try:
+            code = self._process.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its end"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        with contextlib.suppress(ValueError):
+            how = f"signal {signal.Signals(-code).name}"
         self._errors.seek(0)
         lines = self._errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
         return how + (f", {lines[-1]}" if lines else "")
@@ -213,13 +269,3 @@ class _Child:
             self._process.wait()
         self._stdout.close()
         self._errors.close()
-
-
-def _failure(rank: int, error: Any, trace: str) -> Exception:
-    """Return what a worker's exception is for the caller: our own errors stay what they are."""
-    if isinstance(error, MoeoptError):
-        return error
-    last = trace.strip().splitlines()[-1] if trace.strip() else repr(error)
-    failure = AdapterError(f"worker {rank} failed: {last}")
-    failure.add_note(trace)
-    return failure
