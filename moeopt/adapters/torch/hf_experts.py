@@ -65,7 +65,8 @@ class PlannedExperts(nn.Module):
             remedy = "call it under torch.no_grad(), or train with tp_size instead of fsdp_size"
             raise InstanceError("model", "<a call with gradients>", rule, remedy)
         if self._tp_mesh.size() == 1:
-            return self.layer(hidden, index, weights)
+            alone: torch.Tensor = self.layer(hidden, index, weights)
+            return alone
         # As transformers does: the parts may be uneven, and gradients go back the same way.
         out = self.layer(*(self._part(each) for each in (hidden, index, weights)))
         shape, stride = hidden.shape, (hidden.shape[1], 1)
