@@ -46,13 +46,15 @@ def main() -> None:
     parser.add_argument("--layers", type=int, help="only so many")
     parser.add_argument("--json", type=Path, help="write the figures there")
     args = parser.parse_args()
-    choices = {Path(name).stem: read_trace(name).expert_ids for name in args.traces}
-    choices = choices or {"synthetic": synthetic()}
-    choices = {name: ids[:, : args.layers] for name, ids in choices.items()}
+    traces = {Path(name).stem: read_trace(name) for name in args.traces}
+    if len(traces) < len(args.traces):
+        parser.error("traces must have different names")
+    choices = {name: (trace.expert_ids, trace.num_experts) for name, trace in traces.items()}
+    choices = choices or {"synthetic": (synthetic(), 64)}
     figures = {}
     with Workers(args.world, args.backend) as workers:
-        for name, ids in choices.items():
-            experts = int(ids.max()) + 1
+        for name, (every, experts) in choices.items():
+            ids = every[:, : args.layers]
             shape = Shape(args.hidden, args.inner, experts, ids.shape[2], args.tokens)
             constants = workers.run(calibrate, shape)[0]
             figures[name] = run(workers, shape, constants, ids, args.slots or experts)
@@ -82,7 +84,7 @@ def run(
     known = [counts(part, shape.experts) for part in (history, dealt.transpose(1, 2, 0, 3))]
     tables = placements(*known, slots, workers.world)
     share = np.full(workers.world, slots // workers.world)
-    usual = np.full(workers.world, shape.experts // workers.world)
+    usual = Layout.contiguous(shape.experts, workers.world).slots_per_rank
     found = {}
     for name, table in tables.items():
         here = usual if name == "contiguous" else share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -155,13 +156,16 @@ def here() -> torch.device:
     return torch.device("cpu")
 
 
-_BENCHES: dict[Shape, Bench] = {}
+@functools.cache
+def bench_of(shape: Shape) -> Bench:
+    """Return this worker's bench, the same in every call."""
+    return Bench(shape)
 
 
 @torch.no_grad()
 def calibrate(shape: Shape) -> Constants:
     """Measure the constants of a layer, on tokens that choose their experts evenly at random."""
-    bench = _BENCHES.setdefault(shape, Bench(shape))
+    bench = bench_of(shape)
     generator = torch.Generator(device=bench.device).manual_seed(100 + bench.rank)
     random = torch.rand(shape.tokens, shape.experts, device=bench.device, generator=generator)
     ids = random.topk(shape.top_k).indices
@@ -194,7 +198,7 @@ def measure(
     Of each plan and layer: seconds of the layer, of its experts alone on the busiest rank, and the
     bytes of its busiest port one way.
     """
-    bench = _BENCHES[shape]
+    bench = bench_of(shape)
     own = torch.from_numpy(ids[:, bench.rank].astype(np.int64)).to(bench.device)
     found: list[list[tuple[float, float, int]]] = []
     for plan in tables:

@@ -14,6 +14,8 @@ from moeopt.bench.torch_orders import (
     PORTS,
     RATE_BYTES_PER_S,
     ROW_BYTES,
+    SIMULATED,
+    TOTAL_BYTES,
     Order,
     bound_s,
     courses_of,
@@ -27,6 +29,7 @@ from moeopt.core.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from moeopt.adapters.torch.link import Link
+    from moeopt.adapters.torch.workers import Workers
 
 #: Timed exchanges of each order.
 REPEATS = {True: 9, False: 25}
@@ -52,23 +55,39 @@ _COLUMNS = (
 def run(setting: Setting) -> Report:
     """Measure every order between nodes with one worker each."""
     from moeopt.adapters.torch.emulate import EmulatedNodes
-    from moeopt.adapters.torch.link import measure_link
     from moeopt.adapters.torch.workers import Workers
-    from moeopt.bench.torch_jobs import exchange_seconds
 
-    found: dict[str, dict[Order, Timing]] = {}
-    repeats = REPEATS[setting.quick]
     with (
         EmulatedNodes(PORTS, RATE_BYTES_PER_S) as nodes,
         Workers(PORTS, prefixes=nodes.prefixes, environment=nodes.environment) as workers,
     ):
-        link = workers.run(measure_link)[0]
-        for name, traffic in traffics(setting.quick).items():
-            courses = courses_of(problem_of(traffic))
-            rows = (traffic / ROW_BYTES).astype(int)
-            found[name] = slowest(
-                workers.run(exchange_seconds, courses, rows, ROW_BYTES, repeats), ORDERS
-            )
+        return measured(workers, setting.quick, REPEATS[setting.quick])
+
+
+def measured(workers: Workers, quick: bool, repeats: int) -> Report:
+    """Measure every order between one worker for each port.
+
+    Parameters
+    ----------
+    workers
+        On emulated nodes, or anywhere.
+    quick
+        Leave out some traffics and orders.
+    repeats
+        Timed exchanges of each order.
+    """
+    from moeopt.adapters.torch.link import measure_link
+    from moeopt.bench.torch_jobs import exchange_seconds
+
+    found: dict[str, dict[Order, Timing]] = {}
+    orders = SIMULATED if quick else ORDERS
+    link = workers.run(measure_link, most_bytes=TOTAL_BYTES)[0]
+    for name, traffic in traffics(quick).items():
+        every = courses_of(problem_of(traffic))
+        courses = {order: every[order] for order in orders}
+        rows = (traffic / ROW_BYTES).astype(int)
+        seconds = workers.run(exchange_seconds, courses, rows, ROW_BYTES, repeats)
+        found[name] = slowest(seconds, orders)
     return told(found, link)
 
 
@@ -116,7 +135,7 @@ def told(found: Mapping[str, Mapping[Order, Timing]], link: Link) -> Report:
     report = Report(data={"link": asdict(link), "exchange": {}})
     rows: list[list[Cell]] = []
     wrong: list[str] = []
-    ratios = dict.fromkeys(found, 0.0)
+    ratios: dict[str, float] = {}
     for name, times in found.items():
         traffic = traffics()[name]
         bound, told_s = bound_s(traffic), predicted(problem_of(traffic))

@@ -25,6 +25,7 @@ from moeopt.core.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from moeopt.adapters.torch.layout import Layout
+    from moeopt.adapters.torch.workers import Workers
 
 Way = Literal["contiguous", "layer_time"]
 
@@ -46,16 +47,31 @@ def run(setting: Setting) -> Report:
     """Measure the layer of both placements on two nodes of two workers."""
     from moeopt.adapters.torch.emulate import EmulatedNodes
     from moeopt.adapters.torch.workers import Workers
-    from moeopt.bench.torch_jobs import layer_seconds
 
-    routing = drawn(TOKENS)
-    layouts = layouts_of(routing)
-    repeats = REPEATS[setting.quick]
     with (
         EmulatedNodes(NODES, RATE_BYTES_PER_S, ranks_per_node=RANKS_PER_NODE) as nodes,
         Workers(RANKS, prefixes=nodes.prefixes, environment=nodes.environment) as workers,
     ):
-        seconds = workers.run(layer_seconds, layouts, routing, HIDDEN, INNER, repeats)
+        return measured(workers, TOKENS, REPEATS[setting.quick])
+
+
+def measured(workers: Workers, tokens: int, repeats: int) -> Report:
+    """Measure the layer of both placements between as many workers as there are ranks.
+
+    Parameters
+    ----------
+    workers
+        On emulated nodes, or anywhere.
+    tokens
+        Of each rank.
+    repeats
+        Timed layers of each placement.
+    """
+    from moeopt.bench.torch_jobs import layer_seconds
+
+    routing = drawn(tokens)
+    layouts = layouts_of(routing)
+    seconds = workers.run(layer_seconds, layouts, routing, HIDDEN, INNER, repeats)
     return told(routing, layouts, slowest(seconds, list(layouts)))
 
 
@@ -115,9 +131,9 @@ def told(routing: Routing, layouts: dict[Way, Layout], times: dict[Way, Timing])
     note = (
         f"{NODES} nodes of {RANKS_PER_NODE} workers, one port of {RATE_BYTES_PER_S / 1e6:g} MB/s"
         f" each; {routing.experts} experts {HIDDEN} x {INNER}, top-{routing.ids.shape[2]},"
-        f" {TOKENS} tokens a worker, fp32. ms of a layer on the slowest worker, gate to"
-        " aggregation, placements in turn. bound: bytes of the busiest node's port over its rate,"
-        " there and back. Every output was checked once."
+        f" {routing.ids.shape[1]} tokens a worker, fp32. ms of a layer on the slowest worker, gate"
+        " to aggregation, placements in turn. bound: bytes of the busiest node's port over its"
+        " rate, there and back. Every output was checked once."
     )
     ratio = times["layer_time"].median_s / times["contiguous"].median_s
     name = "emulated nodes: a layer with experts near their tokens, over contiguous"

@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
     wing = wing_of(problem)
     if not isinstance(document.plan, wing.plan_type):
         tag = type(document.plan).__struct_config__.tag
-        raise InstanceError(f"{args.plan}: $.plan", tag, f"must be {wing.name}", "give its plan")
+        raise InstanceError(
+            f"{_shown(args.plan)}: $.plan", tag, f"must be {wing.name}", "give its plan"
+        )
     with _named(args.plan):
         report = adapter.run_plan(problem, document.plan, options)
     if args.json:
@@ -106,11 +108,15 @@ def _named(plan: str) -> Iterator[None]:
         yield
     except InstanceError as error:
         if error.path.startswith("$"):
-            raise error.under(f"{plan}: $") from None
+            raise error.under(f"{_shown(plan)}: $") from None
         if error.path in _OPTIONS:
             option = "--" + error.path.replace("_", "-")
             raise InstanceError(option, error.value, error.rule, error.remedy) from None
         raise
+
+
+def _shown(plan: str) -> str:
+    return "<stdin>" if plan == "-" else plan
 
 
 def _given(args: argparse.Namespace, options: Any) -> dict[str, Any]:
@@ -156,7 +162,7 @@ def _problem(args: argparse.Namespace, document: Any) -> Any:
     problem = files.read_problem(args.instance)
     if document.problem_sha256 not in (None, problem_sha256(problem)):
         said = "$.problem_sha256: the plan was made for another problem, or this one has changed"
-        print(f"moeopt: {args.plan}: {said}", file=sys.stderr)
+        print(f"moeopt: {_shown(args.plan)}: {said}", file=sys.stderr)
     return problem
 
 
@@ -173,7 +179,7 @@ def _of_library(plan: str, document: Any) -> Any:
             if problem_sha256(problem) == wanted:
                 return problem
     raise InstanceError(
-        f"{plan}: $.problem_sha256",
+        f"{_shown(plan)}: $.problem_sha256",
         "<none>" if wanted is None else wanted,
         "must be that of an instance of the library if --instance is not given",
         "name the plan's problem with --instance",

@@ -17,7 +17,7 @@ from moeopt.bench import torch_exchange, torch_gating, torch_orders, torch_place
 from moeopt.bench.command import encode
 from moeopt.bench.registry import Report, Setting
 from moeopt.bench.timing import Timing
-from moeopt.bench.torch_jobs import exchange_seconds, layer_seconds
+from moeopt.bench.torch_jobs import layer_seconds
 from moeopt.bench.torch_orders import ORDERS, Order
 from moeopt.bench.torch_routing import RANKS, between_nodes, drawn, problem_of
 from moeopt.core.errors import AdapterError
@@ -103,38 +103,40 @@ def test_a_nodes_port_is_what_its_devices_share() -> None:
     assert torch_placement.floor_s(tokens) == pytest.approx(expected)
 
 
-def test_workers_exchange_in_every_order_and_check_what_arrives(workers: Workers) -> None:
-    traffic = torch_orders.traffics()["pairs"]
-    courses = torch_orders.courses_of(torch_orders.problem_of(traffic))
-    rows = (traffic / 1000 / 100).astype(int)
-    found = workers.run(exchange_seconds, courses, rows, 8, 2)
-    times = torch_exchange.slowest(found, ORDERS)
-    assert all(len(time.seconds) == 2 for time in times.values())
-    worst = max(one["incast"][1] for one in found)
-    assert times["incast"].seconds[1] == worst
+@pytest.mark.parametrize("quick", [True, False])
+def test_workers_exchange_in_every_order_and_check_what_arrives(
+    workers: Workers, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (torch_orders, torch_exchange):
+        monkeypatch.setattr(module, "TOTAL_BYTES", 60_000)
+    report = torch_exchange.measured(workers, quick, 2)
+    (table,) = report.tables
+    orders = torch_orders.SIMULATED if quick else ORDERS
+    traffics = ("even", "pairs") if quick else ("even", "pairs", "zipf")
+    assert [tuple(row[:2]) for row in table.rows] == [(t, o) for t in traffics for o in orders]
+    assert all(row[6] == 2 for row in table.rows)
+    assert encode("torch", quick, report)
+
+
+def test_the_slowest_worker_counts() -> None:
+    found = torch_exchange.slowest([{"one": [1.0, 4.0]}, {"one": [3.0, 2.0]}], ["one"])
+    assert found == {"one": Timing((3.0, 4.0))}
 
 
 def test_workers_run_the_layer_of_each_placement(workers: Workers) -> None:
-    routing = drawn(32)
-    layouts = torch_placement.layouts_of(routing)
-    found = workers.run(layer_seconds, layouts, routing, 16, 8, 1)
-    times = torch_exchange.slowest(found, list(layouts))
-    report = torch_placement.told(routing, layouts, times)
+    report = torch_placement.measured(workers, 32, 1)
     (table,) = report.tables
     assert [row[0] for row in table.rows] == ["contiguous", "layer_time"]
+    assert "32 tokens a worker" in str(table.note)
     assert encode("torch", True, report)
 
 
-def test_an_output_that_is_no_number_is_an_error() -> None:
+def test_what_is_wrong_is_an_error() -> None:
     routing = drawn(8)
-    bad = {"strange": Layout.contiguous(routing.experts, RANKS)}
-    routing.weights[2, 3, 1] = np.nan
-    # The failure ends them.
-    with (
-        Workers(RANKS) as others,
-        pytest.raises(AdapterError, match="strange: outputs of rank 2 are wrong"),
-    ):
-        others.run(layer_seconds, bad, routing, 16, 8, 1)
+    alone = {"strange": Layout.contiguous(routing.experts, 1)}
+    routing.weights[0, 3, 1] = np.nan
+    with pytest.raises(AdapterError, match="strange: outputs of rank 0 are wrong"):
+        layer_seconds(alone, routing, 16, 8, 1)
 
 
 def test_what_was_measured_is_told_beside_its_bound() -> None:
@@ -148,6 +150,7 @@ def test_what_was_measured_is_told_beside_its_bound() -> None:
     assert found["emulated nodes, even: rounds over the incast order"] == pytest.approx(0.4)
     assert 0.0 in found.values()
     times["rounds"] = Timing((1.0,) * 9)
+    del times["barriers"]  # as in a quick run
     report = torch_exchange.told({"even": times}, LINK)
     assert report.figures[-1].note == "even: rounds after incast"
     assert report.figures[-1].met is False
@@ -178,3 +181,12 @@ def test_without_namespaces_the_emulated_parts_are_left_out(
     untold = [figure for figure in report.figures if figure.value is None]
     assert [figure.note for figure in untold] == [why, why]
     assert encode("torch", True, report)
+
+
+def test_without_torch_gating_is_told_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    report = workload.run(Setting(quick=True, peers=(), say=said.append))
+    assert said[-1] == "bench torch: left out, gating, exchange, placement: needs torch"
+    assert set(report.data["part_s"]) == {"simulated"}
+    assert sum(figure.value is None for figure in report.figures) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from command_line import Ran
 
+from moeopt.adapters.torch.workers import Workers
 from moeopt.traces.npz import write_trace
 from moeopt.traces.trace import RoutingTrace
 
@@ -46,11 +48,15 @@ def rows_of(text: str) -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in lines}
 
 
-def test_a_placement_plan_of_the_library(run: Run, solved: Solved) -> None:
+def test_a_placement_plan_of_the_library(
+    run: Run, solved: Solved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Many steps take longer than other calls may.
+    monkeypatch.setitem(Workers.run.__kwdefaults__, "timeout_s", 0.0)
     ran = run("run", solved("@placement/tiny-nearest-split"), "--exchange", "single", *SMALL)
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
-    assert ran.out.startswith("tiny-nearest-split on 2 gloo workers: mean over layers\n")
+    assert ran.out.startswith("tiny-nearest-split on 2 gloo workers\n")
     rows = rows_of(ran.out)
     for phase in ("gate", "dispatch", "compute", "combine", "aggregation", "layer"):
         assert len(rows[phase]) >= 2
@@ -84,28 +90,22 @@ def test_a_transfer_plan(run: Run, solved: Solved) -> None:
     ran = run("run", plan, "--port-bytes", 4096, "--steps", 3)
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
-    assert "between 2 gloo workers, every byte right" in ran.out
+    assert "tiny-two-ports between 2 gloo workers\n" in ran.out
+    assert "every byte arrived right" in ran.out
     assert "one all-to-all" in ran.out
     assert "the plan's rounds (1)" in ran.out
     assert "4096 at the busiest port" in ran.out
 
 
 def test_a_colocation_plan(run: Run, solved: Solved) -> None:
-    ran = run("run", solved("@colocation/tiny-two-models"), *SMALL)
+    ran = run("run", solved("@colocation/tiny-two-models"), "--world", 1, *SMALL)
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
-    assert "in turns on 2 gloo workers" in ran.out
+    assert "in turns on 1 gloo worker for 2 devices\n" in ran.out
+    assert "counted from the end of the first gate, that of" in ran.out
     ends = [line for line in ran.out.splitlines() if line.startswith("aggregation, ")]
     assert len(ends) == 2
     assert rows_of(ran.out)["together"]
-
-
-def test_a_worker_that_fails(run: Run, solved: Solved) -> None:
-    plan = solved("@placement/tiny-replicas")
-    ran = run("run", plan, "--world", 1, "--hidden", 10**12)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("moeopt: worker 0 failed: RuntimeError")
-    assert len(ran.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,17 @@ def test_a_plan_of_no_instance_of_the_library(run: Run, solved: Solved, tmp_path
         assert "plan.json: $.problem_sha256: must be that of an instance of the library" in ran.err
         assert shown in ran.err
         assert "--instance" in ran.err
+
+
+def test_a_plan_from_standard_input(
+    run: Run, solved: Solved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = solved("@placement/tiny-replicas").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    ran = run("run", "-", "--instance", "@placement/tiny-pins")
+    assert (ran.code, ran.out) == (2, "")
+    assert "moeopt: <stdin>: $.problem_sha256: the plan was made for another problem" in ran.err
+    assert "moeopt: <stdin>: $.physical_to_logical[0]: must keep C1" in ran.err
 
 
 def test_plans_that_no_worker_runs(run: Run, solved: Solved) -> None:

@@ -11,7 +11,7 @@ from doc_blocks import PAGES, ROOT, assert_alike, blocks, commands, run_python
 from moeopt.cli.main import main
 
 #: Programs that documents name beside moeopt; ``.ci/run`` runs those of the README.
-OTHERS = {"pip", "pytest", "python", "python3", "sphinx-build", "."}
+OTHERS = {"pip", "pytest", "python", "python3", "sphinx-build", "torchrun", "."}
 
 
 def _name(page: Path) -> str:

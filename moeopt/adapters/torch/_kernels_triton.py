@@ -1,9 +1,4 @@
-"""Two passes over rows that PyTorch would make in several, each by a slow kernel.
-
-On an H200, 4,096 tokens of width 2,048 in bf16, top-6: gather, multiply and sum take 0.18 ms as a
-gather and a batched product, gate and multiply of width 1,408 take 0.19 ms; ``examples/
-torch_layer_time.py`` prints both ways.
-"""
+"""Two passes over rows that PyTorch would make in several: each row is read once."""
 
 from __future__ import annotations
 
@@ -55,16 +50,19 @@ def weighted_sum(rows: torch.Tensor, weights: torch.Tensor, place: torch.Tensor)
     out = rows.new_empty(tokens, rows.shape[1])
     if out.numel():
         grid = (tokens, triton.cdiv(rows.shape[1], _BLOCK))
-        _weighted_sum[grid](
-            rows, place, weights.contiguous(), out, rows.shape[1], TOP_K=top_k, BLOCK=_BLOCK
-        )
+        with torch.cuda.device(rows.device):
+            _weighted_sum[grid](
+                rows, place, weights.contiguous(), out, rows.shape[1], TOP_K=top_k, BLOCK=_BLOCK
+            )
     return out
 
 
 def gated(inner: torch.Tensor) -> torch.Tensor:
-    """Return ``silu(gate) * up`` of rows that hold the gate first, ``(rows, width)``."""
-    width = inner.shape[1] // 2
-    out = inner.new_empty(len(inner), width)
+    """Return ``silu(gate) * up`` of rows that hold the gate first, ``(..., width)``."""
+    width = inner.shape[-1] // 2
+    out = inner.new_empty(*inner.shape[:-1], width)
     if out.numel():
-        _gated[(len(inner), triton.cdiv(width, _BLOCK))](inner, out, width, BLOCK=_BLOCK)
+        grid = (out.numel() // width, triton.cdiv(width, _BLOCK))
+        with torch.cuda.device(inner.device):
+            _gated[grid](inner.contiguous(), out, width, BLOCK=_BLOCK)
     return out

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Literal
 
-import torch.distributed as dist
-
 from moeopt.adapters.torch.cuts import Cuts, Parts
 from moeopt.adapters.torch.exchange import Route, SingleExchange, Sizes
+from moeopt.adapters.torch.layer import rank_and_world
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.rounds import RoundsRoute
 from moeopt.adapters.torch.spot import SpotExchange, parts_s, sent_rows, spot_parts
@@ -22,8 +21,8 @@ Way = Literal["single", "plan", "spot"]
 class ChosenExchange:
     """Whichever of three exchanges takes the least time by a link's figures, there and back.
 
-    Rounds have a start-up each: they pay where links are slow, or where receivers suffer from many
-    senders.
+    Rounds have a start-up each, and the host must compute them: they pay where links are slow, or
+    where receivers suffer from many senders.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ class ChosenExchange:
     Raises
     ------
     InstanceError
-        If the plan is none for `RoundsExchange`.
+        If plan or group are none for `RoundsExchange`.
     """
 
     needs_matrix = True
@@ -52,7 +51,7 @@ class ChosenExchange:
         self.group, self.link = group, link
         self.taken: Counter[Way] = Counter()
         self._single, self._spot = SingleExchange(group), SpotExchange(group, link)
-        self._cuts = None if plan is None else Cuts.of(plan, dist.get_world_size(group))
+        self._cuts = None if plan is None else Cuts.of(plan, rank_and_world(group)[1])
 
     def route(self, sizes: Sizes, row_bytes: int) -> Route:
         """Return the fastest route for these sizes, the same on every rank."""
@@ -84,13 +83,13 @@ def fastest(
     best_s = link.single_s(size) + link.single_s(size.T)
     options: list[tuple[Way, Parts]] = []
     # Rounds take as long back as there; where even the least is too long, none is computed.
-    may_pay = 2 * link.least_rounds_s(size) < best_s
+    may_pay = 2 * link.least_rounds_s(size) + link.decide_s < best_s
     if cuts is not None and (may_pay or not cuts.one_peer):
         options.append(("plan", cuts.parts(rows[cuts.source, cuts.destination])))
     if may_pay:
         options.append(("spot", spot_parts(rows, row_bytes, link)))
     for way, parts in options:
-        seconds = 2 * parts_s(link, parts, row_bytes)
+        seconds = 2 * parts_s(link, parts, row_bytes) + link.decide_s
         if seconds < best_s:
             best, best_s = (way, parts), seconds
     return best

@@ -22,6 +22,7 @@ class PhaseClock:
     """
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._cuda = device.type == "cuda"
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
 
@@ -30,7 +31,7 @@ class PhaseClock:
         at: float | torch.cuda.Event
         if self._cuda:
             at = torch.cuda.Event(enable_timing=True)
-            at.record()
+            at.record(torch.cuda.current_stream(self._device))
         else:
             at = time.perf_counter()
         self._marks.append((phase, at))
@@ -38,7 +39,7 @@ class PhaseClock:
     def seconds(self) -> dict[Phase, list[float]]:
         """Return the seconds of each phase, step by step, and forget them."""
         if self._cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self._device)
         found: dict[Phase, list[float]] = {phase: [] for phase in PHASES}
         for (_, before), (phase, after) in zip(self._marks, self._marks[1:], strict=False):
             if phase is not None:

@@ -124,9 +124,10 @@ class Cuts:
     def parts(self, rows: IntArray) -> Parts:
         """Return the parts, from the rows of each cut's pair, ``(cuts,)``.
 
-        Both ends of a pair cut alike: they multiply the same numbers.
+        Both ends of a pair cut alike: they multiply the same numbers. Parts that are whole rows in
+        the plan are the same rows here: shares are not exact, but nearest.
         """
-        ends = np.floor(self.upto * rows).astype(np.int64)
+        ends = np.rint(self.upto * rows).astype(np.int64)
         part = ends - np.where(self.first, 0, np.roll(ends, 1))
         some = np.flatnonzero(part)
         some = some[np.argsort(self.round_index[some], kind="stable")]

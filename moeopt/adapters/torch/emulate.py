@@ -23,12 +23,17 @@ from moeopt.core.errors import AdapterError, InstanceError
 #: Of util-linux and of iproute2.
 _TOOLS = ("unshare", "nsenter", "ip", "tc")
 
+_REFUSED = "network namespaces are not permitted here"
+
 #: The interface of every node; names are of its namespace only.
 INTERFACE = "eth0"
 
 #: Bytes that a port may send at once after a pause, and that it holds before it drops.
 _BURST_BYTES = 32 * 1024
 QUEUE_BYTES = 512 * 1024
+
+#: Most that a port can be given, of either.
+_MOST_BYTES = 2**32 - 1
 
 #: Addresses 10.0.0.1 upwards; they are seen by nobody else.
 _SUBNET, _MOST_NODES = "10.0.0.0/24", 250
@@ -142,18 +147,21 @@ class _Namespace:
         self._user: bool = user or (owner is not None and owner._user)
         enter = [] if owner is None else owner.entry
         become = ["--user", "--map-root-user"] if user else []
-        self._process = subprocess.Popen(
-            [*enter, "unshare", *become, "--net", "sh", "-c", "echo && exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Of its own, so that Ctrl-C reaches it through us, after the workers.
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*enter, "unshare", *become, "--net", "sh", "-c", "echo && exec cat"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # Of its own, so that Ctrl-C reaches it through us, after the workers.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise AdapterError(f"{_REFUSED}: {error}") from None
         try:
             if not cast("BinaryIO", self._process.stdout).readline():
                 said = cast("BinaryIO", self._process.stderr).read().decode("utf-8", "replace")
-                raise AdapterError(f"network namespaces are not permitted here: {_line(said)}")
+                raise AdapterError(f"{_REFUSED}: {_line(said)}")
         except BaseException:
             self.close()
             raise
@@ -244,9 +252,9 @@ def _check(nodes: int, bytes_per_s: float, ranks_per_node: int, queue_bytes: int
         raise InstanceError("nodes", nodes, rule, "this machine does the work of all of them")
     if ranks_per_node < 1:
         raise InstanceError("ranks_per_node", ranks_per_node, "must be >= 1", "start one on each")
-    if not 1 <= bytes_per_s < 2**32:
-        rule = "must be from 1 to 4 GB/s"
+    if not 1 <= bytes_per_s <= _MOST_BYTES:
+        rule = f"must be from 1 to {_MOST_BYTES}"
         raise InstanceError("bytes_per_s", bytes_per_s, rule, "slow ports show more than fast ones")
-    if queue_bytes < _BURST_BYTES:
-        rule = f"must be >= {_BURST_BYTES}, what a port may send at once"
+    if not _BURST_BYTES <= queue_bytes <= _MOST_BYTES:
+        rule = f"must be from {_BURST_BYTES}, what a port may send at once, to {_MOST_BYTES}"
         raise InstanceError("queue_bytes", queue_bytes, rule, "leave it out")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from moeopt.adapters.torch.checks import require_weights
 from moeopt.adapters.torch.kernels import gpu_kernels
 from moeopt.core.arrays import IntArray
+from moeopt.core.errors import InstanceError
 
 #: ``"silu"``: gated, three matrices (DeepSeek, Qwen, Mixtral). ``"relu"``: two (the LM and the MT
 #: model of arXiv 2303.06182).
@@ -32,12 +35,21 @@ class Experts(nn.Module):
         Out of them, ``(slots, hidden, inner)``.
     activation
         What stands between.
+
+    Raises
+    ------
+    InstanceError
+        If the weights do not fit each other.
     """
 
     def __init__(
         self, up: torch.Tensor, down: torch.Tensor, activation: Activation = "silu"
     ) -> None:
         super().__init__()
+        if activation not in get_args(Activation):
+            rule = f"must be one of {', '.join(get_args(Activation))}"
+            raise InstanceError("activation", activation, rule, "see Experts")
+        require_weights(up, down, gated=activation == "silu")
         self.up = nn.Parameter(up)
         self.down = nn.Parameter(down)
         self.activation = activation
@@ -57,6 +69,9 @@ class Experts(nn.Module):
         activation
             As above.
         """
+        if len(expert) and expert.max() >= len(up):
+            rule = f"must be one of the {len(up)} experts whose weights these are, or -1"
+            raise InstanceError("expert", int(expert.max()), rule, "see Layout.experts_on")
         return cls(taken(up.detach(), expert), taken(down.detach(), expert), activation)
 
     @property
@@ -65,7 +80,10 @@ class Experts(nn.Module):
         return len(self.up)
 
     def forward(self, rows: torch.Tensor, ends: torch.Tensor, count: list[int]) -> torch.Tensor:
-        """Return what the experts make of rows that are sorted by slot, shape as `rows`.
+        """Return what the experts make of rows that are sorted by slot, shape and type as `rows`.
+
+        The type is that of `rows` under autocast too: the answers for ranks that send nothing are
+        of the type that all send.
 
         Parameters
         ----------
@@ -77,10 +95,20 @@ class Experts(nn.Module):
             Rows of each slot, on the host.
         """
         if len(rows) == 0:
-            # Nothing to do, but the graph must go on: others wait for our backward exchange.
-            return rows * 1.0
-        inner = activated(grouped_product(rows, self.up, ends, count), self.activation)
-        return grouped_product(inner, self.down, ends, count)
+            # Nothing to do, but the graph must go on: others wait for our backward exchange, and
+            # experts without rows have a gradient of 0, here as elsewhere.
+            return rows * 1.0 + self.up[:0].sum()
+        given, up, down = _by_autocast(rows, self.up, self.down)
+        inner = activated(grouped_product(given, up, ends, count), self.activation)
+        return grouped_product(inner, down, ends, count).to(rows.dtype)
+
+
+def _by_autocast(*tensors: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Return tensors in the type that autocast asks for: it does not know grouped products."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
 
 
 def activated(inner: torch.Tensor, activation: Activation) -> torch.Tensor:

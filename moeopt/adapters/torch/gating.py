@@ -8,7 +8,6 @@ copy, in the shares of the plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +15,14 @@ import torch
 from moeopt.adapters.torch.layout import Layout, slots_by_expert
 from moeopt.adapters.torch.rows import Order
 
-#: Fractional parts of its multiples fill [0, 1) evenly.
-_GOLDEN = (np.sqrt(5) - 1) / 2
+#: Fractional parts of their multiples fill the unit square evenly: powers of 1 over the plastic
+#: number. (Those of the golden ratio would not: its square is 1 less itself.)
+_EVENLY = (0.7548776662466927, 0.5698402909980532)
 
 
 @dataclass(frozen=True, eq=False)
 class SplitTable:
-    """How one rank cuts the tokens of each expert between its copies; all on one device.
+    """How one rank cuts the tokens of each expert between its copies; on one device.
 
     The filled slots stand expert by expert: with ``n`` tokens of an expert, a slot's run ends at
     ``floor(upto * n + phase)``. The phase differs between ranks, so that few tokens from many
@@ -30,26 +30,14 @@ class SplitTable:
 
     Attributes
     ----------
-    slot, expert
-        Of each filled slot, shape ``(filled,)``.
-    upto
-        Sum of shares of the expert's slots up to this one, float64.
-    phase
-        In [0, 1), float64.
-    first
-        Whether it is its expert's first slot.
-    bounds
-        Before the first expert, the logical experts, and beyond the last: ``-1, 0, 1, ...``.
-    slots
-        How many there are in all.
+    columns
+        All that is below, in one tensor, float64, ``(5, filled)``.
+    experts, slots
+        How many there are in all; some of the slots may be empty.
     """
 
-    slot: torch.Tensor
-    expert: torch.Tensor
-    upto: torch.Tensor
-    phase: torch.Tensor
-    first: torch.Tensor
-    bounds: torch.Tensor
+    columns: torch.Tensor
+    experts: int
     slots: int
 
     @classmethod
@@ -57,23 +45,40 @@ class SplitTable:
         """Return the table of one rank."""
         slot, upto = slots_by_expert(layout, rank)
         expert = layout.expert_of_slot[slot]
-        phase = ((rank + 1) * _GOLDEN + expert * _GOLDEN**2) % 1.0
+        phase = ((rank + 1) * _EVENLY[0] + expert * _EVENLY[1]) % 1.0
         first = np.append(True, expert[1:] != expert[:-1])
-        keys = _key_type(layout)
-        bounds = np.append(np.arange(-1, layout.num_experts), np.iinfo(keys).max).astype(keys)
+        columns = np.stack([slot, expert, upto, phase, first]).astype(np.float64)
+        return cls(torch.from_numpy(columns).to(device), layout.num_experts, layout.num_slots)
 
-        def there(column: Any) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(column)).to(device)
+    @property
+    def slot(self) -> torch.Tensor:
+        """Each filled slot, ``(filled,)``."""
+        return self.columns[0].long()
 
-        return cls(
-            slot=there(slot),
-            expert=there(expert),
-            upto=there(upto),
-            phase=there(phase),
-            first=there(first),
-            bounds=there(bounds),
-            slots=layout.num_slots,
-        )
+    @property
+    def expert(self) -> torch.Tensor:
+        """Its expert."""
+        return self.columns[1].long()
+
+    @property
+    def upto(self) -> torch.Tensor:
+        """Sum of shares of the expert's slots up to this one."""
+        return self.columns[2]
+
+    @property
+    def phase(self) -> torch.Tensor:
+        """In [0, 1)."""
+        return self.columns[3]
+
+    @property
+    def first(self) -> torch.Tensor:
+        """Whether it is its expert's first slot."""
+        return self.columns[4].bool()
+
+    @property
+    def key_type(self) -> torch.dtype:
+        """Type in which experts are sorted: few bits take few passes."""
+        return torch.int16 if self.experts <= torch.iinfo(torch.int16).max else torch.int32
 
     def runs(self, count: torch.Tensor) -> torch.Tensor:
         """Return the tokens of each filled slot, from those of each expert, ``(filled,)``."""
@@ -81,10 +86,6 @@ class SplitTable:
         ends = (self.upto * tokens + self.phase).floor().minimum(tokens).to(torch.int64)
         before = ends.roll(1).masked_fill(self.first, 0)
         return ends - before
-
-
-def _key_type(layout: Layout) -> type[np.int16] | type[np.int32]:
-    return np.int16 if layout.num_experts <= np.iinfo(np.int16).max else np.int32
 
 
 def ordered(expert_ids: torch.Tensor, table: SplitTable) -> tuple[Order, torch.Tensor]:
@@ -100,23 +101,26 @@ def ordered(expert_ids: torch.Tensor, table: SplitTable) -> tuple[Order, torch.T
         This rank's cuts.
     """
     choices = expert_ids.reshape(-1)
-    if choices.element_size() > table.bounds.element_size():
-        # Few bits take few passes of a sort; what they cannot hold stays strange.
-        choices = choices.clamp(-1, len(table.bounds) - 2)
-    choices = choices.to(table.bounds.dtype)
-    total = len(choices)
+    if choices.element_size() > table.key_type.itemsize:
+        # What fewer bits cannot hold stays strange.
+        choices = choices.clamp(-1, table.experts)
+    choices = choices.to(table.key_type)
+    total, device = len(choices), choices.device
     in_order, by_expert = choices.sort(stable=True)
     # Counted where the sorted experts change: `bincount` waits for the device. Experts that there
     # are not go with the first and the last, so that all this stays within its memory.
-    ends = torch.searchsorted(in_order, table.bounds, right=True)
-    valid, upto = ends[: -1 : len(ends) - 2], torch.cat([ends[1:-2], ends[-1:]])
+    bounds = torch.arange(-1, table.experts, dtype=table.key_type, device=device)
+    ends = torch.searchsorted(in_order, bounds, right=True)
+    valid, upto = ends[:: table.experts], ends[1:].clone()
+    upto[-1:] = total
     runs = table.runs(upto.diff(prepend=ends.new_zeros(1)))
-    sizes = runs.new_zeros(table.slots).index_copy(0, table.slot, runs)
+    slot = table.slot
+    sizes = runs.new_zeros(table.slots).index_copy(0, slot, runs)
     # Runs stand by expert; in the end they stand by slot.
     start = runs.cumsum(0) - runs
-    goal = (sizes.cumsum(0) - sizes)[table.slot]
+    goal = (sizes.cumsum(0) - sizes)[slot]
     shift = torch.repeat_interleave(goal - start, runs, output_size=total)
-    position = torch.arange(total, device=choices.device) + shift
+    position = torch.arange(total, device=device) + shift
     place = torch.empty_like(by_expert).index_copy_(0, by_expert, position)
     choice = torch.empty_like(by_expert).index_copy_(0, position, by_expert)
     top_k = expert_ids.shape[1]

@@ -7,6 +7,7 @@ experts to where a plan wants them.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -94,10 +95,13 @@ def place(model: nn.Module, layouts: Sequence[Layout], exchange: Exchange | None
     Raises
     ------
     InstanceError
-        If the model was loaded in another way, or the layouts do not fit it or the workers.
+        If the model was loaded in another way, or the layouts do not fit it or the workers, or
+        are not the same on all of them.
     """
     found = _dispatched(model)
     _check_loading(model, found)
+    # First of all, so that what else is wrong with them is wrong on every worker.
+    _check_agreement(layouts)
     _check_weights(model, found)
     _check_layouts(found, layouts)
     for name, layout in zip(list(found), layouts, strict=True):
@@ -170,6 +174,18 @@ def _check_weights(model: nn.Module, found: dict[str, PlannedEP]) -> None:
             rule = "must hold weights of 16 bits or more by transformers' usual names"
             remedy = "load the model without quantisation"
             raise InstanceError(name, f"<{', '.join(strange or types)}>", rule, remedy)
+
+
+def _check_agreement(layouts: Sequence[Layout]) -> None:
+    told = hashlib.sha256()
+    for layout in layouts:
+        told.update(repr((layout.expert_of_slot.tolist(), layout.slots_per_rank.tolist())).encode())
+    everywhere = [b""] * dist.get_world_size()
+    dist.all_gather_object(everywhere, told.digest())
+    others = [rank for rank, each in enumerate(everywhere) if each != told.digest()]
+    if others:
+        said = f"<others on rank {', '.join(map(str, others))}>"
+        raise InstanceError("layouts", said, "must be the same on all workers", "share one plan")
 
 
 def _check_layouts(found: dict[str, PlannedEP], layouts: Sequence[Layout]) -> None:

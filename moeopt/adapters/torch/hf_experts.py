@@ -139,6 +139,7 @@ def experts_of_slots(module: nn.Module, layout: Layout, group: Any) -> Experts:
         The workers.
     """
     plain = _is_plain(module)
+    trained = any(parameter.requires_grad for parameter in module.parameters(recurse=False))
     weights: dict[str, torch.Tensor] = {}
     for name in list(module._parameters):
         if isinstance(parameter := module._parameters[name], DTensor):
@@ -146,9 +147,12 @@ def experts_of_slots(module: nn.Module, layout: Layout, group: Any) -> Experts:
             # Given up one by one, so that no second copy of all need fit.
             del parameter
             module._parameters[name] = None
-    if plain:
-        return Experts(weights["gate_up_proj"], weights["down_proj"])
-    return ModelExperts(module, weights)
+    found = (
+        Experts(weights["gate_up_proj"], weights["down_proj"])
+        if plain
+        else ModelExperts(module, weights)
+    )
+    return found.requires_grad_(trained)
 
 
 def _bare(module: nn.Module) -> Any:

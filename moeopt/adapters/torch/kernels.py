@@ -11,8 +11,8 @@ import torch
 
 
 def gpu_kernels(rows: torch.Tensor) -> Any:
-    """Return the module of kernels for rows on a GPU, or ``None``."""
-    return _kernels() if rows.is_cuda else None
+    """Return the module of kernels for rows on a GPU, or ``None``; they compute in fp32."""
+    return _kernels() if rows.is_cuda and rows.dtype != torch.float64 else None
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from moeopt.adapters.torch.buffers import Buffers, Role
+from moeopt.adapters.torch.buffers import Buffers, Role, idle_buffers
 from moeopt.adapters.torch.checks import require_experts, require_inputs
 from moeopt.adapters.torch.clock import Phase, PhaseClock
 from moeopt.adapters.torch.exchange import (
@@ -45,6 +45,8 @@ class Turn:
 
     Attributes
     ----------
+    experts
+        Those that serve it, also where the layer has meanwhile gone over to others.
     order, weights
         Where each choice went, and its gate weight.
     rows
@@ -63,6 +65,7 @@ class Turn:
         How what arrives comes to stand slot by slot.
     """
 
+    experts: Experts
     order: Order
     weights: torch.Tensor
     rows: torch.Tensor
@@ -116,11 +119,14 @@ class ExpertParallel(nn.Module):
         self.rank, self.world = rank_and_world(group)
         self.exchange: Exchange = SingleExchange(group) if exchange is None else exchange
         self.clock: PhaseClock | None = None
-        self._idle: list[Buffers] = []
+        self._idle = idle_buffers()
         self.adopt(layout, experts)
 
     def adopt(self, layout: Layout, experts: Experts) -> None:
         """Go over to another layout, and to the experts that this rank holds in it.
+
+        Passes under way end with the experts that they began with. An optimizer must be given the
+        new parameters.
 
         Raises
         ------
@@ -141,6 +147,17 @@ class ExpertParallel(nn.Module):
         self._bounds = list(zip(first.tolist(), (first + self._slots).tolist(), strict=True))
         on_rank = layout.rank_of_slot[:, None] == np.arange(self.world)
         self._on_rank: IntArray = on_rank.astype(np.int64)
+
+    def get_extra_state(self) -> torch.Tensor:
+        """Return the expert in each slot of this rank, which its weights mean nothing without."""
+        return torch.from_numpy(self.layout.experts_on(self.rank).copy())
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Raise `InstanceError` if a state to load is of experts in other slots."""
+        if state.tolist() != self.layout.experts_on(self.rank).tolist():
+            rule = "must be of the experts in this rank's slots"
+            remedy = "load it under the layout that it was saved under, then migrate"
+            raise InstanceError("state_dict", f"<experts {state.tolist()}>", rule, remedy)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move the tables along where ``to`` moves the experts."""
@@ -188,7 +205,7 @@ class ExpertParallel(nn.Module):
             If the tensors do not fit each other or the experts.
         """
         require_inputs(hidden, expert_ids, gate_weights, self.experts.up)
-        buffers = None if torch.is_grad_enabled() else self._free_buffers()
+        buffers = None if torch.is_grad_enabled() else self._idle.take(hidden)
         order, table = self._ordered(expert_ids, buffers)
         sizes, told = table[2 : 2 + self.layout.num_slots], table[2 + self.layout.num_slots :]
         work = self._announce(sizes, told)
@@ -204,7 +221,8 @@ class ExpertParallel(nn.Module):
         if self.world > 1:
             route = self.exchange.route(travels, rows.shape[1] * rows.element_size())
         here = self._own_slots(host[2 + len(sizes) :])
-        return Turn(order, gate_weights, rows, self._own_slots(told), here, route, buffers)
+        there = self._own_slots(told)
+        return Turn(self.experts, order, gate_weights, rows, there, here, route, buffers)
 
     def dispatch(self, turn: Turn) -> None:
         """Begin to send the tokens."""
@@ -215,8 +233,8 @@ class ExpertParallel(nn.Module):
             turn.arrivals = arrivals(turn.received, total)
             return
         capacity = _ROOM * -(-total // _ROOM)
-        turn.arrivals = turn.buffers.graphs.call(
-            lambda received: arrivals(received, capacity), turn.received, ("arrivals", capacity)
+        turn.arrivals = turn.buffers.arrivals.call(
+            lambda received: arrivals(received, capacity), (turn.received,), capacity
         )
 
     def compute(self, turn: Turn) -> None:
@@ -224,12 +242,12 @@ class ExpertParallel(nn.Module):
         there, count = turn.arrivals, turn.per_slot
         assert there is not None
         if turn.route is None:
-            turn.rows = self.experts(turn.rows, there.ends, count)
+            turn.rows = turn.experts(turn.rows, there.ends, count)
             return
         total = len(turn.rows)
         index, inverse = there.index[:total], there.inverse[:total]
         rows = permuted(turn.rows, index, inverse, turn.out("by_slot", total))
-        turn.rows = self.experts(rows, there.ends, count)
+        turn.rows = turn.experts(rows, there.ends, count)
         turn.rows = permuted(turn.rows, inverse, index, turn.out("answers", total))
 
     def combine(self, turn: Turn) -> None:
@@ -246,7 +264,7 @@ class ExpertParallel(nn.Module):
         if turn.buffers is None:
             return gathered(turn.rows, turn.weights, turn.order)
         out = weighted_sum(turn.rows, turn.weights, turn.order, turn.out)
-        self._idle.append(turn.buffers)
+        self._idle.give(turn.buffers, out)
         return out
 
     def _send(self, turn: Turn, role: Role, *, back: bool) -> None:
@@ -276,15 +294,19 @@ class ExpertParallel(nn.Module):
     ) -> tuple[Order, torch.Tensor]:
         """Return the order, and a table: its checks, its sizes, and room for those of others."""
         split, room = self._split, self.world * self._columns
+        experts, slots = split.experts, split.slots
 
-        def both(ids: torch.Tensor) -> tuple[Order, torch.Tensor]:
-            order, sizes = ordered(ids, split)
+        def both(ids: torch.Tensor, columns: torch.Tensor) -> tuple[Order, torch.Tensor]:
+            order, sizes = ordered(ids, SplitTable(columns, experts, slots))
+            # Sizes below 0 tell the others of choices that they must not wait for.
+            strange = order.valid[0] - order.valid[1] + ids.numel()
+            sizes = sizes.sub(strange, alpha=ids.numel() + 1)
             return order, torch.cat([order.valid, sizes, sizes.new_zeros(room)])
 
         if buffers is None:
-            return both(expert_ids)
-        found: tuple[Order, torch.Tensor] = buffers.graphs.call(
-            both, expert_ids, ("ordered", split, room)
+            return both(expert_ids, split.columns)
+        found: tuple[Order, torch.Tensor] = buffers.orders.call(
+            both, (expert_ids, split.columns), (experts, slots, room)
         )
         return found
 
@@ -294,7 +316,7 @@ class ExpertParallel(nn.Module):
         Plain integers: for tables this small NumPy's calls take longer.
         """
         number: list[int] = table.tolist()
-        require_experts(number[0], number[1], choices, self.layout.num_experts)
+        require_experts(number, choices, self.layout.num_experts)
         first = 2 + self.layout.num_slots
         sent = [sum(number[2 + begin : 2 + end]) for begin, end in self._bounds]
         mine = self._bounds[self.rank] if self._gathers else (0, self._columns)
@@ -322,9 +344,6 @@ class ExpertParallel(nn.Module):
     def _gathers(self) -> bool:
         """Whether every rank learns all sizes."""
         return self.world > 1 and self.exchange.needs_matrix
-
-    def _free_buffers(self) -> Buffers:
-        return self._idle.pop() if self._idle else Buffers()
 
     def _mark(self, phase: Phase | None) -> None:
         if self.clock is not None:

@@ -210,7 +210,8 @@ def _check_slots(expert: IntArray, slots: IntArray) -> None:
     if (expert < -1).any() or not (expert >= 0).any():
         rule = "must be experts, or -1 for an empty slot, and not all empty"
         raise InstanceError("expert_of_slot", "<slots>", rule, "number experts from 0")
-    missing = np.flatnonzero(np.bincount(expert[expert >= 0]) == 0)
+    # One more than there are slots: numbers far beyond are no reason to count that far.
+    missing = np.setdiff1d(np.arange(min(int(expert.max()), len(expert)) + 1), expert)
     if len(missing):
         rule = f"must hold every expert: {int(missing[0])} has no copy"
         raise InstanceError("expert_of_slot", "<slots>", rule, "place it")
@@ -233,16 +234,19 @@ def _check_shares(layout: Layout) -> None:
 def slots_by_expert(layout: Layout, rank: int) -> tuple[IntArray, FloatArray]:
     """Return the filled slots, expert by expert, and for each the sum of shares up to it.
 
-    The last slot of an expert has exactly 1.
+    It is exactly 1 from the last slot of an expert on that has a share.
     """
     filled = np.flatnonzero(layout.expert_of_slot >= 0)
     slot = filled[np.argsort(layout.expert_of_slot[filled], kind="stable")]
-    expert = layout.expert_of_slot[slot]
-    last = np.append(expert[1:] != expert[:-1], True)
-    total = np.cumsum(layout.share[rank, slot])
-    before = np.concatenate([[0.0], total[last][:-1]])
-    upto = total - np.repeat(before, np.diff(np.flatnonzero(np.append(True, last))))
-    return slot, np.where(last, 1.0, np.clip(upto, 0.0, 1.0))
+    expert, share = layout.expert_of_slot[slot], layout.share[rank, slot]
+    count = np.bincount(expert)
+    total = np.cumsum(share)
+    before = np.append(0.0, total[np.cumsum(count)[:-1] - 1])
+    upto = np.clip(total - np.repeat(before, count), 0.0, 1.0)
+    # Of an expert's slots with a share, the last one is what stays.
+    last = np.zeros(layout.num_experts, dtype=np.int64)
+    last[expert[share > 0]] = np.flatnonzero(share > 0)
+    return slot, np.where(np.arange(len(slot)) >= last[expert], 1.0, upto)
 
 
 def require_same_experts(layouts: Sequence[Layout]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from moeopt.adapters.torch.cuts import Cuts
 from moeopt.adapters.torch.exchange import Route, SingleExchange, Sizes
+from moeopt.adapters.torch.layer import rank_and_world
 from moeopt.adapters.torch.rounds import RoundsRoute
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.errors import InstanceError
@@ -20,8 +21,9 @@ from moeopt.core.errors import InstanceError
 #: Bytes of a row in measurements.
 _ROW_BYTES = 512
 
-#: An all-to-all that takes this long tells the rate well enough.
-_LONG_S = 0.02
+#: An all-to-all that takes this long, and as many start-ups, tells the rate well enough: short
+#: ones hide in queues and in the start-ups of others.
+_LONG_S, _STARTUPS = 0.02, 10
 
 #: Bytes that a rank sends in the first trial of a long one.
 _FIRST_BYTES = 64 << 10
@@ -41,11 +43,14 @@ class Link:
     bytes_per_s
         Of a rank's port, each direction, while all ranks send evenly to all in one operation.
     incast_bytes_per_s
-        At which a port receives what it gets beyond the mean of all ports; at most `bytes_per_s`.
+        At which a port receives what it gets beyond the mean of all ports; at most the larger of
+        the two other rates.
     round_startup_s
         Of each round in which a rank sends or receives.
     round_bytes_per_s
         Of a port in a round, each direction.
+    decide_s
+        Seconds that the host takes to compute rounds, before any row travels.
     """
 
     startup_s: float
@@ -53,6 +58,7 @@ class Link:
     incast_bytes_per_s: float
     round_startup_s: float
     round_bytes_per_s: float
+    decide_s: float = 0.0
 
     def single_s(self, matrix_bytes: IntArray | FloatArray) -> float:
         """Return the seconds of one all-to-all.
@@ -142,12 +148,13 @@ def measure_link(
     """
     if repetitions < 1:
         raise InstanceError("repetitions", repetitions, "must be >= 1", "measure once at least")
-    world = dist.get_world_size(group)
+    _, world = rank_and_world(group)
     if world == 1:
         return Link(0.0, math.inf, math.inf, 0.0, math.inf)
     probe = _Probe(group, _device_of(group) if device is None else device)
     few, many = probe.even(0), probe.even(min(_FIRST_BYTES, most_bytes))
-    while 2 * _sent(many) <= most_bytes and probe.seconds([(many, False)], 1)[0] < _LONG_S:
+    long_s = max(_LONG_S, _STARTUPS * probe.seconds([(few, False)], repetitions)[0])
+    while 2 * _sent(many) <= most_bytes and probe.seconds([(many, False)], 1)[0] < long_s:
         many = 2 * many
     hot = np.zeros_like(many)
     hot[1:, 0] = many[1:, 0]
@@ -160,7 +167,10 @@ def measure_link(
     even = size / world
     beyond = incast - startup - even / rate
     slow = (size - even) / beyond if beyond > 0 else math.inf
-    return Link(startup, rate, min(slow, rate), round_startup / (world - 1), round_rate)
+    # Beyond the mean no port is faster than at its best, with one peer.
+    incast_rate = min(slow, max(rate, round_rate))
+    link = Link(startup, rate, incast_rate, round_startup / (world - 1), round_rate)
+    return replace(link, decide_s=probe.deciding_s(link, repetitions))
 
 
 class _Probe:
@@ -184,6 +194,22 @@ class _Probe:
         dist.all_reduce(slowest, dist.ReduceOp.MAX, self.group)
         found: list[float] = np.median(slowest.cpu().numpy(), axis=0).tolist()
         return found
+
+    def deciding_s(self, link: Link, repetitions: int) -> float:
+        """Return the median seconds of computing rounds, on the slowest host."""
+        # Imported here: it needs this module.
+        from moeopt.adapters.torch.spot import spot_parts
+
+        uneven = np.random.default_rng(0).integers(1, 1000, (self.world, self.world))
+        times = []
+        for _ in range(repetitions + 1):
+            start = time.perf_counter()
+            spot_parts(uneven * self.even(0), _ROW_BYTES, link)
+            times.append(time.perf_counter() - start)
+        # The first time compiles.
+        slowest = torch.tensor(np.median(times[1:]), dtype=torch.float64, device=self.device)
+        dist.all_reduce(slowest, dist.ReduceOp.MAX, self.group)
+        return float(slowest)
 
     def _exchange(
         self, matrix: IntArray, in_rounds: bool

@@ -29,13 +29,21 @@ from moeopt.transfers import migration as orders
 #: can hang (NCCL), and a step should not wait long for the weights.
 MOST_AT_ONCE = 16
 
+#: Why a layer cannot go over; ranks tell each other which it is, counted from 1, gradients first.
+_HINDRANCES = (
+    "the experts hold gradients, which would stay behind; take the optimizer's step and set them"
+    " to None first",
+    "the layer has other experts than at the start; migrate from these",
+    "the weights have changed on the way; begin anew after a step",
+)
+
 
 class Migration:
     """The way of one layer to another layout; the same calls on every rank, step by step.
 
     Between two calls the layer serves as before. Call `advance` at step boundaries until `done`,
-    then `finish` at one, with no pass of the layer under way; on a GPU all from the stream that
-    serves.
+    then `finish` once at one, with no pass of the layer under way; on a GPU all from the stream
+    that serves.
 
     Parameters
     ----------
@@ -84,10 +92,10 @@ class Migration:
         expert, self.plan = planned(layer.layout, layout, bytes_of_expert(old))
         was, wanted = layer.layout.experts_on(layer.rank), layout.experts_on(layer.rank)
         self._new, self._twins = _staged(old, was, wanted)
-        leaving, coming = _Shelf(expert, was, old), _Shelf(expert, wanted, self._new)
         parts = [part for flows in self.plan.batches for part in _parts(flows)]
         self.num_batches = len(parts)
-        self._batches = deque(self._operations(part, leaving, coming) for part in parts)
+        self._shelves = _Shelf(expert, was, old), _Shelf(expert, wanted, self._new)
+        self._batches = deque(parts)
         self._works: list[Any] = []
         self._arrived = not self._batches
         self.sent_bytes = self.received_bytes = 0
@@ -117,45 +125,52 @@ class Migration:
         # Also on a rank that has nothing to wait for: the others must know when it goes over.
         self._arrived = not self._batches
         if self._batches:
-            self._start(self._batches.popleft())
+            self._start(self._operations(self._batches.popleft()))
 
     def finish(self) -> None:
         """Let the layer go over to the new layout, and release the old weights.
 
+        The ranks first agree that nothing hinders any of them: the host waits once.
+
         Raises
         ------
         AdapterError
-            If experts are still on their way, or are no longer what was sent.
+            If experts are still on their way, or on any rank are no longer what was sent: then no
+            rank goes over. If it has been called before.
         """
+        if self._old is None:
+            raise AdapterError("the migration is over; begin another from the layer as it is")
         if not self.done:
             left = f"{len(self._batches)} of {self.num_batches} batches are still to begin"
             raise AdapterError(f"experts are on their way, {left}; advance until it is done")
-        if self._old is None or self._layer.experts is not self._old:
-            raise AdapterError("the layer has other experts than at the start; migrate from these")
-        _require_no_gradients(_have_gradients(self._old))
-        if _versions(self._old) != self._versions:
-            raise AdapterError("the weights have changed on the way; begin anew after a step")
+        _require_nothing(max(_told(self._layer, [self._hindrance()], self._group)[:, 0]))
         with torch.no_grad():
             for weights in _weights(self._new):
                 for slot, twin in self._twins:
                     weights[twin].copy_(weights[slot])
         self._layer.adopt(self.layout, self._new)
         self._old = None
+        del self._shelves  # the old weights stand there, too
 
     def _check(self) -> None:
         layer = self._layer
-        ranks = rank_and_world(self._group)
-        if ranks != (layer.rank, layer.world):
-            rule = f"must have the layer's ranks: {layer.rank} of {layer.world} here"
-            raise InstanceError("group", f"<{ranks[0]} of {ranks[1]}>", rule, "name them in order")
+        ranks, wanted = _members(self._group), _members(layer.group)
+        if ranks != wanted:
+            rule = f"must have the layer's workers, {wanted}"
+            raise InstanceError("group", f"<{ranks}>", rule, "name them in order")
         # First the same layouts everywhere: then all ranks refuse, or none.
         _require_agreement(layer, self.layout, self._group)
         require_same_experts([layer.layout, self.layout])
 
-    def _operations(
-        self, flows: list[orders.Flow], leaving: _Shelf, coming: _Shelf
-    ) -> list[dist.P2POp]:
+    def _hindrance(self) -> int:
+        """Return what hinders this rank, counted from 1 in `_HINDRANCES`; 0 if nothing does."""
+        old = self._layer.experts
+        found = (_have_gradients(old), old is not self._old, _versions(old) != self._versions)
+        return found.index(True) + 1 if any(found) else 0
+
+    def _operations(self, flows: list[orders.Flow]) -> list[dist.P2POp]:
         """Return what this rank does in a batch."""
+        leaving, coming = self._shelves
         found: list[dist.P2POp] = []
         kind: Any
         for flow in flows:
@@ -230,6 +245,9 @@ def migrate_layers(
         That of the layer whose weights are on their way during the coming step. Layers to which
         nothing travels go over at once.
     """
+    if len(layers) != len(layouts):
+        rule = f"must be as many as there are layers, {len(layers)}"
+        raise InstanceError("layouts", len(layouts), rule, "name those that stay, too")
     for layer, layout in zip(layers, layouts, strict=True):
         migration = Migration(layer, layout, group)
         migration.advance()
@@ -325,12 +343,24 @@ def _have_gradients(experts: Experts) -> bool:
     return any(weights.grad is not None for weights in experts.parameters())
 
 
-def _require_no_gradients(there_are: bool) -> None:
-    if there_are:
-        raise AdapterError(
-            "the experts hold gradients, which would stay behind; take the optimizer's step and "
-            "set them to None first"
-        )
+def _require_nothing(hindrance: int) -> None:
+    if hindrance:
+        raise AdapterError(_HINDRANCES[hindrance - 1])
+
+
+def _members(group: Any) -> list[int]:
+    """Return the workers of a group by their numbers among all."""
+    rank, _ = rank_and_world(group)
+    return dist.get_process_group_ranks(group) if dist.is_initialized() else [rank]
+
+
+def _told(layer: ExpertParallel, numbers: list[int], group: Any) -> IntArray:
+    """Return what each rank tells all others, ``(ranks, numbers)``."""
+    everyone = own = torch.tensor([numbers], device=layer.experts.up.device)
+    if layer.world > 1:
+        everyone = own.new_empty(layer.world, len(numbers))
+        dist.all_gather_into_tensor(everyone, own, group=group)
+    return np.asarray(everyone.cpu().numpy())
 
 
 def _require_agreement(layer: ExpertParallel, layout: Layout, group: Any) -> None:
@@ -338,17 +368,12 @@ def _require_agreement(layer: ExpertParallel, layout: Layout, group: Any) -> Non
 
     The first operation on a group must be a collective (NCCL): it is this one.
     """
-    weights = _weights(layer.experts)
     told = [_digest(layer, layout), int(_have_gradients(layer.experts))]
-    everyone = own = torch.tensor([told], device=weights[0].device)
-    if layer.world > 1:
-        everyone = own.new_empty(layer.world, len(told))
-        dist.all_gather_into_tensor(everyone, own, group=group)
-    digests, gradients = everyone.cpu().T
-    if bool((digests != told[0]).any()):
+    digests, gradients = _told(layer, told, group).T
+    if (digests != told[0]).any():
         rule = "must be the same on every rank, as the weights' types and shapes must"
         raise InstanceError("layout", "<others elsewhere>", rule, "plan once, and send it to all")
-    _require_no_gradients(bool(gradients.any()))
+    _require_nothing(gradients.max())
 
 
 def _digest(layer: ExpertParallel, layout: Layout) -> int:

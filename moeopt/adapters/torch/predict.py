@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from moeopt.adapters.torch.choice import fastest
 from moeopt.adapters.torch.cuts import Cuts, Parts
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
@@ -122,15 +123,17 @@ def exchange_s(
     if world == 1:
         return 0.0, 0.0
     rows = np.rint(traffic).astype(np.int64) * ~np.eye(world, dtype=np.bool_)
-    ways = []
-    if exchange in ("single", "auto"):
-        ways.append((link.single_s(rows * row_bytes), link.single_s(rows.T * row_bytes)))
-    if rounds is not None and exchange in ("rounds", "auto"):
-        cuts = Cuts.of(rounds, world)
-        ways.append(_both_s(link, cuts.parts(rows[cuts.source, cuts.destination]), row_bytes))
-    if exchange in ("spot", "auto"):
-        ways.append(_both_s(link, spot_parts(rows, row_bytes, link), row_bytes))
-    return min(ways, key=sum)
+    cuts = None if rounds is None else Cuts.of(rounds, world)
+    parts: Parts | None = None
+    if exchange == "auto":
+        _, parts = fastest(link, rows, row_bytes, cuts)
+    elif exchange == "spot":
+        parts = spot_parts(rows, row_bytes, link)
+    elif exchange == "rounds" and cuts is not None:
+        parts = cuts.parts(rows[cuts.source, cuts.destination])
+    if parts is None:
+        return link.single_s(rows * row_bytes), link.single_s(rows.T * row_bytes)
+    return _both_s(link, parts, row_bytes)
 
 
 def ordered_rounds(size_bytes: FloatArray, link: Link) -> TransferPlan | None:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from moeopt.adapters.torch.cuts import Cuts, Parts
 from moeopt.adapters.torch.exchange import Pending, Route, Sizes, Works, as_bytes
+from moeopt.adapters.torch.layer import rank_and_world
 from moeopt.transfers.plan import TransferPlan
 
 
@@ -114,15 +115,15 @@ class RoundsExchange:
     Raises
     ------
     InstanceError
-        If the plan passes bytes on, or has ports that are no ranks.
+        If the plan passes bytes on, or has ports that are no ranks, or the group is one of others.
     """
 
     needs_matrix = False
 
     def __init__(self, plan: TransferPlan, group: Any = None, *, barrier: bool = False) -> None:
         self.group, self.barrier = group, barrier
-        rank = dist.get_rank(group)
-        self._cuts = Cuts.of(plan, dist.get_world_size(group)).of_rank(rank)
+        rank, world = rank_and_world(group)
+        self._cuts = Cuts.of(plan, world).of_rank(rank)
         self._sends = self._cuts.source == rank
 
     def route(self, sizes: Sizes, row_bytes: int) -> Route:

@@ -65,11 +65,12 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         order: Order = ctx.order
         rows, weights = ctx.saved_tensors
-        by_place = weights.reshape(-1).index_select(0, order.choice)
-        spread = grad.index_select(0, order.token)
-        products = (spread.float() * rows.float()).sum(dim=1).index_select(0, order.place)
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        by_place = weights.reshape(-1).index_select(0, order.choice).to(wide)
+        spread = grad.index_select(0, order.token).to(wide)
+        products = (spread * rows).sum(dim=1).index_select(0, order.place)
         to_weights = products.view(weights.shape).to(weights.dtype)
-        return spread * by_place[:, None].to(grad.dtype), to_weights, None
+        return (spread * by_place[:, None]).to(rows.dtype), to_weights, None
 
 
 class _Permuted(torch.autograd.Function):
@@ -140,6 +141,8 @@ def weighted_sum(
 ) -> torch.Tensor:
     """Return the weighted sum of each token's rows, without a graph, ``(tokens, hidden)``.
 
+    Without kernels of our own, weights are rounded to the rows' type first.
+
     Parameters
     ----------
     rows, weights, order
@@ -154,4 +157,4 @@ def weighted_sum(
     tokens, top_k = weights.shape
     out = None if memory is None else memory("by_token", len(rows))
     by_token = torch.index_select(rows, 0, order.place, out=out).view(tokens, top_k, rows.shape[1])
-    return torch.bmm(weights[:, None].to(rows.dtype), by_token)[:, 0]
+    return torch.bmm(weights[:, None].to(rows.dtype), by_token)[:, 0].to(rows.dtype)

@@ -13,7 +13,13 @@ from moeopt.adapters.torch.colocation_layout import layouts_of_colocation, token
 from moeopt.adapters.torch.predict import Constants
 from moeopt.adapters.torch.run_layer import LayerJob
 from moeopt.adapters.torch.run_measure import foreseen, measured_constants
-from moeopt.adapters.torch.run_options import TOLERANCE, RunOptions, chosen_backend, chosen_world
+from moeopt.adapters.torch.run_options import (
+    TOLERANCE,
+    RunOptions,
+    asked,
+    chosen_backend,
+    chosen_world,
+)
 from moeopt.adapters.torch.run_placement import FOLD, HIDDEN, INNER, STEPS, TOKENS
 from moeopt.adapters.torch.run_report import require_right
 from moeopt.adapters.torch.run_round import RoundRun, run_round
@@ -108,7 +114,8 @@ class ColocationReport:
         title = f"{self.name or 'models'} in turns on {workers(self.world, self.backend)}{folded}"
         note = (
             f"{self.tokens:.0f} tokens a worker as the traffic says, top-1,"
-            f" {shape.hidden} x {shape.inner} {shape.dtype}, {self.steps} steps"
+            f" {shape.hidden} x {shape.inner} {shape.dtype}, {self.steps} steps\n"
+            f"counted from the end of the first gate, that of {self.models[0].name}"
         )
         return compared(title, "ends", rows, (name, measured, foreseen), note)
 
@@ -152,7 +159,7 @@ def run_colocation(
         for model in problem.models
     )
     with Workers(world, backend) as workers:
-        link = workers.run(measured_link)[0]
+        link = asked(workers, measured_link)[0]
         jobs = [
             LayerJob(
                 layer=number,
@@ -172,7 +179,7 @@ def run_colocation(
         ]
         # Before the run: what it shows is not known yet.
         expected = [foreseen(job, own)[1][0] for job, own in zip(jobs, constants, strict=True)]
-        runs = workers.run(run_round, jobs)
+        runs = asked(workers, run_round, jobs)
     names = [model.name or f"model {number}" for number, model in enumerate(problem.models)]
     reports = _reports(names, constants, expected, runs)
     for report in reports:

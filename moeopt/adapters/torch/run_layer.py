@@ -1,4 +1,4 @@
-"""What workers do in a run of a placement plan: measure constants, run and check layers."""
+"""What workers do in a run of a placement plan: run, time and check layers."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ from moeopt.adapters.torch.spot import SpotExchange
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.transfers.plan import TransferPlan
 
-#: Passes before anything is timed, and timed ones for each constant.
-_WARM_UP = 2
-_REPETITIONS = 7
+#: Passes before anything is timed.
+WARM_UP = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -99,58 +98,21 @@ class LayerRun:
     taken: dict[str, int]
 
 
-def measured_phases(job: LayerJob, tokens: int, top_k: int) -> tuple[Any, Any, Any]:
-    """Return what phases take at two sizes, the tokens spread evenly over the experts.
-
-    Parameters
-    ----------
-    job
-        Its layer; its tokens are not used.
-    tokens, top_k
-        Of a rank, in the middle of the two sizes.
-
-    Returns
-    -------
-    sent, served
-        Rows of this rank at each size, ``(2,)``.
-    seconds
-        Shape ``(2, repetitions, phases)``.
-    """
-    layer, _ = built(job.layout, job.shape, job.layer, _exchange(job))
-    batches = []
-    for count in (max(1, tokens // 2), max(2, 2 * tokens)):
-        ids = (np.arange(count * top_k).reshape(count, top_k) + layer.rank) % job.shape.experts
-        batches.append(tokens_here(job.shape, ids, np.ones(ids.shape, np.float32), mixed(count)))
-    with torch.no_grad():
-        # Turn by turn, so that a slow moment of the machine does not hit one size alone.
-        passes = [
-            [_in_phases(layer, batch)[1:] for batch in batches]
-            for _ in range(_WARM_UP + _REPETITIONS)
-        ]
-    sizes = [_sizes(turn) for _, turn in passes[-1]]
-    seconds = np.array([[phases for phases, _ in one] for one in passes[_WARM_UP:]])
-    return (
-        np.array([sum(there) for there, _ in sizes]),
-        np.array([sum(here) for _, here in sizes]),
-        seconds.swapaxes(0, 1),
-    )
-
-
 def run_layer(job: LayerJob) -> LayerRun:
     """Run a layer step by step, time it, and compare each output with the reference."""
-    exchange = _exchange(job)
+    exchange = exchange_of(job)
     layer, weights = built(job.layout, job.shape, job.layer, exchange)
     phase_s, layer_s, outs = [], [], []
     with torch.no_grad():
         batches = [tokens_of(job, number) for number in range(len(job.batches))]
         truths = [truth(batch, weights) for batch in batches]
-        sent = [_sizes(layer.gate(*batch))[0] for batch in batches]
-        for _ in range(_WARM_UP):
+        sent = [rows_sent_and_served(layer.gate(*batch))[0] for batch in batches]
+        for _ in range(WARM_UP):
             layer(*batches[0])
         before = _taken(exchange)
         for step in range(job.steps):
             batch = batches[step % len(batches)]
-            by_phase, phases, _ = _in_phases(layer, batch)
+            by_phase, phases, _ = in_phases(layer, batch)
             whole, seconds = timed(functools.partial(layer, *batch))
             phase_s.append(phases)
             layer_s.append(seconds)
@@ -173,7 +135,8 @@ def tokens_of(job: LayerJob, number: int) -> Tokens:
     return tokens_here(job.shape, batch.expert_ids[rank], batch.gate_weights[rank], seed)
 
 
-def _exchange(job: LayerJob) -> Exchange:
+def exchange_of(job: LayerJob) -> Exchange:
+    """Return the exchange that a job asks for."""
     if job.exchange == "spot":
         return SpotExchange(link=job.link)
     if job.exchange == "auto":
@@ -187,7 +150,7 @@ def _taken(exchange: Exchange) -> Counter[str]:
     return Counter(exchange.taken) if isinstance(exchange, ChosenExchange) else Counter()
 
 
-def _in_phases(layer: ExpertParallel, batch: Tokens) -> tuple[torch.Tensor, list[float], Turn]:
+def in_phases(layer: ExpertParallel, batch: Tokens) -> tuple[torch.Tensor, list[float], Turn]:
     """Return the output and the seconds of each phase, all ranks waiting before each."""
     turn: Turn
 
@@ -210,7 +173,7 @@ def _in_phases(layer: ExpertParallel, batch: Tokens) -> tuple[torch.Tensor, list
     return done[-1][0], [seconds for _, seconds in done], turn
 
 
-def _sizes(turn: Turn) -> tuple[list[int], list[int]]:
+def rows_sent_and_served(turn: Turn) -> tuple[list[int], list[int]]:
     """Return the rows that this rank sends to each, and gets from each."""
     if turn.route is None:
         return [len(turn.rows)], [len(turn.rows)]

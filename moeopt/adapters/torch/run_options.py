@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from moeopt.adapters.torch.workers import Backend
+from moeopt.adapters.torch.workers import Backend, Workers
 from moeopt.core.arguments import whole
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.core.wing import Violation
@@ -20,6 +20,9 @@ TOLERANCE: dict[Dtype, float] = {"fp32": 1e-6, "bf16": 2e-2}
 
 #: Most workers for each processor: each takes some hundred megabytes, and its turn.
 _CROWD = 8
+
+#: Seconds of a call: steps may be many. What hangs is ended by the group's own timeout.
+_PATIENCE_S = 30 * 86400.0
 
 _LEAST = {
     "world": 1,
@@ -121,6 +124,11 @@ def require_valid(broken: Sequence[Violation]) -> None:
         first = broken[0]
         rule = f"must keep {first.constraint}: {first.message}"
         raise InstanceError(first.path, "<the plan>", rule, "solve the problem again")
+
+
+def asked(workers: Workers, function: Callable[..., Any], *args: Any) -> list[Any]:
+    """Return what a function returns on each worker, by rank, however many steps it takes."""
+    return workers.run(function, *args, timeout_s=_PATIENCE_S)
 
 
 def chosen_world(world: int | None, devices: int, remedy: str) -> int:

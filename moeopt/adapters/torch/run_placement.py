@@ -7,15 +7,14 @@ from dataclasses import dataclass, fields
 
 from moeopt.adapters.torch.layout import Layout, layouts_of_plan
 from moeopt.adapters.torch.link import Link
-from moeopt.adapters.torch.predict import (
-    ordered_rounds,
-)
+from moeopt.adapters.torch.predict import ordered_rounds
 from moeopt.adapters.torch.run_layer import LayerJob, run_layer
 from moeopt.adapters.torch.run_measure import foreseen, measured_constants
 from moeopt.adapters.torch.run_options import (
     TOLERANCE,
     ExchangeName,
     RunOptions,
+    asked,
     chosen_backend,
     chosen_layers,
     chosen_world,
@@ -97,7 +96,7 @@ def run_placement(
     exchange: ExchangeName = options.exchange or "auto"
     steps = options.steps or STEPS
     with Workers(world, backend) as workers:
-        link = workers.run(measured_link)[0]
+        link = asked(workers, measured_link)[0]
         jobs = (_job(i, layouts[i], shape, tokens, link, exchange, steps) for i in layers)
         first = next(jobs)
         constants = measured_constants(workers, first, tokens.usual, tokens.top_k)
@@ -105,7 +104,7 @@ def run_placement(
         for job in (first, *jobs):
             # Before the run: what it shows is not known yet.
             expected = foreseen(job, constants)
-            runs = workers.run(run_layer, job)
+            runs = asked(workers, run_layer, job)
             report = layer_report(job, tokens.sent[job.layer], expected, runs)
             require_right(f"layer {job.layer}", report.difference, TOLERANCE[shape.dtype])
             reports.append(report)

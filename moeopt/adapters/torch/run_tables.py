@@ -80,14 +80,12 @@ class PlacementReport:
         )
         routed = "as the trace says" if self.traced else "as the loads say"
         folded = "" if self.world == self.devices else f" for {self.devices} devices"
-        title = (
-            f"{self.name or 'a placement'} on {workers(self.world, self.backend)}{folded}:"
-            " mean over layers"
-        )
+        title = f"{self.name or 'a placement'} on {workers(self.world, self.backend)}{folded}"
         note = (
-            f"{self.tokens} tokens a worker routed {routed}, top-{self.top_k},"
+            f"{self.tokens} tokens a worker {routed}, top-{self.top_k},"
             f" {self.shape.hidden} x {self.shape.inner} {self.shape.dtype}, {self.steps} steps\n"
-            "each phase begins when all have ended the one before; the layer runs on"
+            "means over layers; a phase begins when all workers have ended the one before,\n"
+            "but in the layer as a whole nobody waits"
         )
         return compared(title, "phase", rows, total, note)
 

@@ -13,6 +13,7 @@ from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.run_bytes import ROW_BYTES, ByteRun, Way, run_bytes
 from moeopt.adapters.torch.run_options import (
     RunOptions,
+    asked,
     chosen_backend,
     chosen_world,
     require_valid,
@@ -104,11 +105,12 @@ class TransferReport:
             count = "" if found.rounds is None else f" ({found.rounds})"
             rows.append((_NAMES[way] + count, found.measured_s, found.predicted_s))
         name = self.name or "an exchange"
-        title = f"{name} between {workers(self.world, self.backend)}, every byte right"
+        title = f"{name} between {workers(self.world, self.backend)}"
         note = (
+            "every byte arrived right, there and back\n"
             f"{self.sent_bytes} bytes, {self.port_bytes} at the busiest port, {self.steps} steps\n"
-            f"{self.scale:.3g} for each byte of the plan, whose makespan at its own rates is"
-            f" {time_text(self.plan_makespan_s)}"
+            f"{self.scale:.3g} for each byte of the plan, which takes"
+            f" {time_text(self.plan_makespan_s)} at its own rates"
         )
         return [compared(title, "exchange", rows, None, note)]
 
@@ -136,7 +138,7 @@ def run_transfers(
     rows, scale = whole_rows(problem, options.port_bytes or PORT_BYTES)
     steps = options.steps or STEPS
     with Workers(world, backend) as workers:
-        link: Link = workers.run(measured_link)[0]
+        link: Link = asked(workers, measured_link)[0]
         planned = cuts.parts(rows[cuts.source, cuts.destination])
         spot = spot_parts(rows, ROW_BYTES, link)
         expected: dict[Way, tuple[int | None, float]] = {
@@ -144,7 +146,7 @@ def run_transfers(
             "single": (None, link.single_s(rows * ROW_BYTES)),
             "spot": (_count(spot.round_index), parts_s(link, spot, ROW_BYTES)),
         }
-        runs: Sequence[dict[Way, ByteRun]] = workers.run(run_bytes, rows, plan, link, steps)
+        runs: Sequence[dict[Way, ByteRun]] = asked(workers, run_bytes, rows, plan, link, steps)
     ways = {}
     for way, (count, predicted_s) in expected.items():
         require_arrived(way, sum(run[way].wrong for run in runs))

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from moeopt.adapters.torch.checks import require_inputs
 from moeopt.adapters.torch.clock import Phase, PhaseClock
 from moeopt.adapters.torch.exchange import Route, SingleExchange, Sizes, exchanged
 from moeopt.adapters.torch.experts import Experts, activated
@@ -24,7 +25,7 @@ from moeopt.core.errors import InstanceError
 #: Of a product such as 0.07 * 100, which is a little more than 7.
 _ROUNDING = 1e-12
 
-#: Most places of a token's mask: rows of a product have no more.
+#: Farthest that two rows of a product may lie apart, for cuBLAS.
 _WIDEST = 2**31 - 1
 
 
@@ -86,7 +87,14 @@ class StaticGating(nn.Module):
             Different experts, the first choice first, ``(tokens, top_k)``.
         gate_weights
             Shape ``(tokens, top_k)``.
+
+        Raises
+        ------
+        InstanceError
+            If the tensors do not fit each other or the experts. Experts that there are not are an
+            error of PyTorch's: to look for them, the host would have to wait.
         """
+        require_inputs(hidden, expert_ids, gate_weights, self.experts.up)
         self._mark(None)
         capacity = capacity_of(self._most_tokens(hidden), self.capacity_factor)
         place = places(expert_ids, self.num_experts)
@@ -166,7 +174,7 @@ def places(expert_ids: torch.Tensor, experts: int) -> torch.Tensor:
     experts
         How many there are.
     """
-    choices = expert_ids.T.reshape(-1, 1)
+    choices = expert_ids.T.reshape(-1, 1).long()
     here = choices == torch.arange(experts, device=expert_ids.device)
     upto = here.cumsum(0).gather(1, choices)
     return upto.view(expert_ids.T.shape) - 1
@@ -195,9 +203,9 @@ def combine_weights(
     Raises
     ------
     torch.OutOfMemoryError
-        If a token's mask would have 2**31 places or more.
+        If the mask has 2**31 places or more for a token, or for an expert.
     """
-    if experts * capacity > _WIDEST:
+    if max(experts, len(expert_ids)) * capacity > _WIDEST:
         # Refused here, because a GPU's product would say nothing of memory.
         raise torch.OutOfMemoryError(
             f"a mask of {len(expert_ids)} tokens x {experts} experts x {capacity} places"

@@ -64,6 +64,11 @@ class Marks:
         """Tell whether marks are made."""
         return self.now is not None
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether the round came to its end: one that raises does not."""
+        return ("aggregation", self.models - 1) in self.end
+
     def began(self, phase: Phase, model: int) -> None:
         """Mark the beginning of a phase."""
         if self.now is not None:
@@ -114,11 +119,11 @@ class TurnClock:
         return marks
 
     def rounds(self) -> list[MeasuredRound]:
-        """Return the rounds since they were last asked for."""
+        """Return the rounds since they were last asked for, but for those that raised."""
         if self._cuda:
             torch.cuda.synchronize()
         rounds, self._rounds = self._rounds, []
-        return [marks.measured() for marks in rounds]
+        return [marks.measured() for marks in rounds if marks.whole]
 
 
 def _recorded() -> torch.cuda.Event:

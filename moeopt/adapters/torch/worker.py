@@ -97,7 +97,8 @@ def _join(rank: int, world: int, backend: str, store: str, threads: int, timeout
         torch.cuda.set_device(device)
     dist.init_process_group(
         backend,
-        init_method=f"file://{store}",
+        # Not by its address: of a path with a `#` or a `?` in it that is only a part.
+        store=dist.FileStore(store, world),  # type: ignore[attr-defined]
         rank=rank,
         world_size=world,
         timeout=timedelta(seconds=timeout_s),

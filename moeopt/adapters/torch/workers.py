@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, cast
 
@@ -68,14 +66,16 @@ class Workers:
         if world < 1:
             raise InstanceError("world", world, "must be >= 1", "start at least one worker")
         self.world = world
-        self._folder = Path(tempfile.mkdtemp(prefix="moeopt-"))
+        # Removed also where nobody closes the workers, which end with this process.
+        self._folder = tempfile.TemporaryDirectory(prefix="moeopt-", ignore_cleanup_errors=True)
         self._children: list[_Child] = []
         threads = max(1, (os.cpu_count() or 1) // world)
         try:
             for rank in range(world):
                 prefix = prefixes[rank] if prefixes else ()
                 self._children.append(_Child(rank, prefix, environment or {}))
-            start = {"world": world, "backend": backend, "store": str(self._folder / "store")}
+            store = os.path.join(self._folder.name, "store")
+            start = {"world": world, "backend": backend, "store": store}
             each = [
                 {**start, "rank": rank, "threads": threads, "timeout_s": TIMEOUT_S}
                 for rank in range(world)
@@ -112,13 +112,7 @@ class Workers:
         """
         if not self.alive:
             raise AdapterError("the workers have ended; start new ones")
-        try:
-            message = pickle.dumps((function, args, kwargs))
-        except Exception as error:
-            raise AdapterError(
-                f"this call cannot be sent to the workers: {error}; give a function that they can "
-                "import, and arguments that can be pickled"
-            ) from None
+        message = _packed(function, args, kwargs)
         try:
             return self._ask([message] * self.world, timeout_s)
         except BaseException:
@@ -136,7 +130,7 @@ class Workers:
         for child in self._children:
             child.end(deadline)
         self._children = []
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.cleanup()
 
     def __enter__(self) -> Workers:
         return self
@@ -176,6 +170,19 @@ class Workers:
         return [found[rank] for rank in range(self.world)]
 
 
+def _packed(function: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
+    """Return the message of a call."""
+    try:
+        if getattr(function, "__module__", None) == "__main__":
+            raise ValueError("it is a function of the program itself, which they do not run")
+        return pickle.dumps((function, args, kwargs))
+    except Exception as error:
+        raise AdapterError(
+            f"this call cannot be sent to the workers: {error}; give a function of a module that "
+            "they can import, and arguments that can be pickled"
+        ) from None
+
+
 class _Failed(Exception):
     """A worker's failure; of several, the lowest `order` is most likely the cause of the others."""
 
@@ -188,10 +195,12 @@ class _Child:
 
     def __init__(self, rank: int, prefix: Sequence[str], environment: dict[str, str]) -> None:
         self._rank = rank
+        # What is no text in it, imports pass over.
+        path = [place for place in sys.path if isinstance(place, str)]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         try:
             self._process = subprocess.Popen(
-                [*prefix, sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+                [*prefix, sys.executable, "-c", _BOOT, json.dumps(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

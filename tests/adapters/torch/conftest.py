@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-
-from moeopt.adapters.torch.workers import Workers
-
-
-class Pool:
-    """Workers that are started when first needed, and anew after a call that ended them."""
-
-    def __init__(self, world: int) -> None:
-        self.world = world
-        self._workers: Workers | None = None
-
-    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Call a function on every worker: one of a module that they can import."""
-        return self.workers().run(function, *args, **kwargs)
-
-    def workers(self) -> Workers:
-        """Return the running workers."""
-        if self._workers is None or not self._workers.alive:
-            self.close()
-            self._workers = Workers(self.world)
-        return self._workers
-
-    def close(self) -> None:
-        if self._workers is not None:
-            self._workers.close()
+from torch_forked import Forked
+from torch_pools import Pool
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +21,17 @@ def workers4() -> Iterator[Pool]:
     pool = Pool(4)
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="session")
+def forked2() -> Iterator[Forked]:
+    ranks = Forked(2)
+    yield ranks
+    ranks.close()
+
+
+@pytest.fixture(scope="session")
+def forked4() -> Iterator[Forked]:
+    ranks = Forked(4)
+    yield ranks
+    ranks.close()

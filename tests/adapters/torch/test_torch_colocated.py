@@ -14,7 +14,7 @@ from moeopt.adapters.torch.colocated import Colocated
 from moeopt.adapters.torch.experts import Experts
 from moeopt.adapters.torch.layer import ExpertParallel
 from moeopt.adapters.torch.layout import Layout
-from moeopt.adapters.torch.turn_clock import MeasuredRound
+from moeopt.adapters.torch.turn_clock import MeasuredRound, TurnClock
 from moeopt.adapters.torch.workers import Workers
 from moeopt.core.errors import InstanceError
 
@@ -31,14 +31,14 @@ def models(ranks: int) -> list[Case]:
 
 @pytest.mark.parametrize("own_groups", [False, True])
 def test_outputs_are_those_of_each_model_alone(workers2: Any, own_groups: bool) -> None:
-    for same, errors, _ in workers2.run(jobs.together, models(2), 3, own_groups=own_groups):
+    for same, errors, rounds in workers2.run(jobs.together, models(2), 3, own_groups=own_groups):
         assert same
         assert max(errors[0], errors[2]) < 1e-5
         assert errors[1] < 0.1
-
-
-def test_outputs_are_those_of_each_model_alone_on_four(workers4: Any) -> None:
-    assert all(same for same, _, _ in workers4.run(jobs.together, models(4), 2))
+        # The clock tells when each phase of each model was.
+        assert len(rounds) == 3
+        for found in rounds:
+            assert_in_turn(found)
 
 
 def test_rounds_and_all_to_alls_share_a_group(workers4: Any) -> None:
@@ -82,11 +82,16 @@ def test_one_models_tokens_travel_while_another_computes(workers2: Any) -> None:
         ]
 
 
-def test_the_clock_tells_when_each_phase_of_each_model_was(workers2: Any) -> None:
-    for _, _, rounds in workers2.run(jobs.together, models(2), 3):
-        assert len(rounds) == 3
-        for found in rounds:
-            assert_in_turn(found)
+def test_a_round_that_raises_is_not_timed() -> None:
+    cases = [Case(Layout.contiguous(4, 1), (9,)), Case(Layout.contiguous(2, 1), (3,), 1)]
+    colocated = Colocated([case.layer() for case in cases])
+    colocated.clock = TurnClock(torch.device("cpu"))
+    first, second = (case.drawn(0) for case in cases)
+    with pytest.raises(InstanceError, match="expert_ids"):
+        colocated([first, second._replace(expert_ids=second.expert_ids + 9)])
+    colocated([first, second])
+    (found,) = colocated.clock.rounds()
+    assert_in_turn(found)
 
 
 @pytest.mark.gpu
@@ -126,7 +131,7 @@ def assert_in_turn(found: MeasuredRound) -> None:
 
 def test_layers_must_be_on_one_device_and_have_their_tokens() -> None:
     here = Case(Layout.contiguous(2, 1), (4,))
-    away = Experts(torch.empty(2, 4, 4, device="meta"), torch.empty(2, 4, 4, device="meta"))
+    away = Experts(torch.empty(2, 4, 4, device="meta"), torch.empty(2, 4, 2, device="meta"))
     with pytest.raises(InstanceError, match="one device"):
         Colocated([here.layer(), ExpertParallel(here.layout, away)])
     with pytest.raises(InstanceError, match="one device"):

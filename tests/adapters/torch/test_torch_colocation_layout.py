@@ -90,12 +90,13 @@ def test_parts_of_tokens_are_kept_in_sums(scale: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_workers_send_the_problems_traffic(workers4: Any, seed: int) -> None:
+def test_workers_send_the_problems_traffic(workers2: Any, seed: int) -> None:
     stated, plan = drawn(seed)
-    layouts, tokens = layouts_of_colocation(stated, plan), tokens_of_colocation(stated, plan)
-    found = np.array(workers4.run(jobs.sent, layouts, tokens))
-    np.testing.assert_array_equal(found.transpose(1, 0, 2), between_ranks(stated, plan, DEVICES))
-    assert all(workers4.run(jobs.gone_round, layouts, tokens))
+    layouts = [layout.folded(2) for layout in layouts_of_colocation(stated, plan)]
+    tokens = tokens_of_colocation(stated, plan, 2)
+    found = np.array(workers2.run(jobs.sent, layouts, tokens))
+    np.testing.assert_array_equal(found.transpose(1, 0, 2), between_ranks(stated, plan, 2))
+    assert all(workers2.run(jobs.gone_round, layouts, tokens))
 
 
 def test_what_does_not_fit_is_refused() -> None:

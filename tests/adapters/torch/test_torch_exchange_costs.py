@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -43,6 +45,11 @@ def _sums(parts: Parts, world: int) -> IntArray:
     return sums
 
 
+def _ordered(parts: Parts) -> list[tuple[int, ...]]:
+    columns = (parts.round_index, parts.source, parts.destination, parts.rows)
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def _one_peer(parts: Parts) -> bool:
     ports = (parts.source, parts.destination)
     return all(
@@ -77,13 +84,23 @@ def test_pairs_are_cut_in_the_shares_of_their_bytes() -> None:
     columns = (parts.round_index, parts.source, parts.destination, parts.rows)
     # Two rounds of the plan; then the pairs that it does not know, at distances 1 and 2.
     assert [tuple(map(int, row)) for row in zip(*columns, strict=True)] == [
-        (0, 0, 1, 5),
-        (1, 0, 1, 6),
+        (0, 0, 1, 6),
+        (1, 0, 1, 5),
         (1, 1, 0, 7),
         (3, 0, 2, 4),
         (3, 2, 1, 2),
     ]
     assert parts.num_rounds == 4
+
+
+@given(rows=_rows(), row_bytes=st.integers(1, 8192))
+def test_whole_rows_of_a_plan_stay_as_they_are(rows: IntArray, row_bytes: int) -> None:
+    planned = spot_parts(rows, row_bytes, None)
+    columns = (planned.round_index, planned.source, planned.destination, planned.rows * row_bytes)
+    plan = plan_of((0, 0, 1, 0.0), *zip(*columns, strict=True))
+    cuts = Cuts.of(plan, max(2, len(rows)))
+    parts = cuts.parts(np.pad(rows, (0, 1))[cuts.source, cuts.destination])
+    assert _ordered(parts) == _ordered(planned)
 
 
 def test_plans_that_pass_bytes_on_are_refused() -> None:
@@ -169,6 +186,19 @@ def test_on_slow_links_with_incast_rounds_pay() -> None:
     assert parts_s(SLOW, parts, 4096) < 0.3 * SLOW.single_s(4096000 * hot)
     # So few bytes that start-ups are all there is.
     assert fastest(SLOW, hot, 1)[0] == "single"
+
+
+def test_rounds_must_save_more_than_it_takes_to_compute_them() -> None:
+    rows = np.zeros((3, 3), dtype=np.int64)
+    rows[1:, 0] = 5000
+    plan = Cuts.of(plan_of((0, 1, 0, 1.0), (1, 2, 0, 1.0)), 3)
+    way, parts = fastest(SLOW, rows, 4096, plan)
+    assert parts is not None
+    size = rows * 4096
+    single_s = SLOW.single_s(size) + SLOW.single_s(size.T)
+    saved = single_s - 2 * parts_s(SLOW, parts, 4096)
+    for decide_s, expected in ((0.99 * saved, way), (1.01 * saved, "single")):
+        assert fastest(replace(SLOW, decide_s=decide_s), rows, 4096, plan)[0] == expected
 
 
 def test_a_plan_that_fits_is_taken_and_one_that_does_not_is_not() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from moeopt.adapters.torch.experts import (
     taken,
 )
 from moeopt.adapters.torch.reference import random_weights, reference
+from moeopt.core.errors import InstanceError
 
 
 def _ends(count: list[int]) -> torch.Tensor:
@@ -117,6 +120,27 @@ def test_slots_hold_copies_of_the_weights() -> None:
     assert up[1].any()
     assert experts.up[2].any()
     assert taken(up, np.array([], dtype=np.int64)).shape == (0, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda up, down: (up[0], down, "silu"), r"up: must have shape \(slots, 2 inner, hidden\)"),
+        (lambda up, down: (up[:, :7], down, "silu"), r"up: must have shape \(slots, 2 inner"),
+        (lambda up, down: (up, down[:1], "silu"), r"down: must have shape \(3, 8, 4\)"),
+        (lambda up, down: (up, down, "relu"), r"down: must have shape \(3, 8, 8\)"),
+        (lambda up, down: (up, down.double(), "silu"), "down: must be torch.float32 on cpu, as up"),
+        (lambda up, down: (up, down, "gelu"), "activation: must be one of silu, relu, got 'gelu'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change: Any, message: str) -> None:
+    with pytest.raises(InstanceError, match=message):
+        Experts(*change(*random_weights(3, 8, 4, seed=0)))
+
+
+def test_slots_of_experts_without_weights_are_refused() -> None:
+    with pytest.raises(InstanceError, match="expert: must be one of the 3 experts"):
+        Experts.of_slots(*random_weights(3, 8, 4, seed=0), np.array([0, 3]))
 
 
 @pytest.mark.parametrize("activation", ["silu", "relu"])

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch_jobs_hf as jobs
-from torch_jobs_hf import EXPERTS, LAYERS, TEXTS, made
+from torch_forked import Forked
+from torch_hf_cases import EXPERTS, LAYERS
 
 from moeopt import Cluster, PlacementProblem, save_plan, save_problem, solve
 from moeopt.adapters.torch.layout import Layout
@@ -21,9 +20,9 @@ FITTING = [Layout.contiguous(EXPERTS, 2)] * LAYERS
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(forked2: Forked, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found: Path = tmp_path_factory.mktemp("Qwen3Moe")
-    made("Qwen3Moe").save_pretrained(found)
+    forked2.run("save", "Qwen3Moe", found)
     return found
 
 
@@ -50,6 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [FITTING[0], Layout.contiguous(6, 2)],
             {},
             "layouts: must have the same experts and ranks",
+        ),
+        (
+            FITTING,
+            {"before": "disagree"},
+            "layouts: must be the same on all workers, got <others on rank ",
         ),
         (
             FITTING,
@@ -85,14 +89,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_does_not_fit(
-    workers2: Any, folder: Path, plan: list[Layout], options: dict[str, Any], said: str
+    forked2: Forked, folder: Path, plan: list[Layout], options: dict[str, Any], said: str
 ) -> None:
-    for found in workers2.run(jobs.refusal, folder, plan, **options):
+    for found in forked2.run("refusal", folder, plan, **options):
         assert found.startswith(said)
 
 
-def test_what_a_placed_model_refuses(workers2: Any, folder: Path) -> None:
-    for saving, training in workers2.run(jobs.refusals_of_a_placed_model, folder, FITTING):
+def test_what_a_placed_model_refuses(forked2: Forked, folder: Path) -> None:
+    for saving, training in forked2.run("refusals_of_a_placed_model", folder, FITTING):
         assert saving.startswith(
             "model: must not be saved under a plan: each rank holds other experts, some of them "
             "twice, got <model.layers.0.mlp.experts>; save it before place()"
@@ -102,15 +106,14 @@ def test_what_a_placed_model_refuses(workers2: Any, folder: Path) -> None:
         )
 
 
-def test_experts_of_another_form_do_not_migrate(workers2: Any, tmp_path: Path) -> None:
-    made("GptOss").save_pretrained(tmp_path)
-    for said in workers2.run(jobs.refused_migration, tmp_path, FITTING):
+def test_experts_of_another_form_do_not_migrate(forked2: Forked, tmp_path: Path) -> None:
+    forked2.run("save", "GptOss", tmp_path)
+    for said in forked2.run("refused_migration", tmp_path, FITTING):
         assert said.startswith("these experts are computed in the model's own way, and cannot be")
 
 
-def test_the_pages_example_runs(workers2: Any, folder: Path) -> None:
+def test_the_pages_example_runs(forked2: Forked, folder: Path) -> None:
     (code,) = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    code = code.replace("Qwen/Qwen3-30B-A3B", ".").replace("_size=8", "_size=2")
     problem = PlacementProblem(
         loads_tokens=np.arange(1.0, 1 + LAYERS * EXPERTS).reshape(LAYERS, EXPERTS),
         cluster=Cluster.uniform(2),
@@ -119,7 +122,5 @@ def test_the_pages_example_runs(workers2: Any, folder: Path) -> None:
     )
     save_problem(folder / "problem.json", problem)
     save_plan(folder / "plan.json", problem, solve(problem, method="eplb"))
-    with torch.no_grad():
-        expected = made("Qwen3Moe")(input_ids=TEXTS).logits
-    for found in workers2.run(jobs.example, code, folder):
+    for found, expected in forked2.run("example", code, folder):
         assert float((found - expected).abs().max() / expected.abs().max()) <= 1e-6

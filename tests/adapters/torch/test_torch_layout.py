@@ -34,6 +34,7 @@ from moeopt.testing.strategies import placement_problems
         ([0, -2], [2], "expert_of_slot: must be experts, or -1 for an empty slot"),
         ([-1, -1], [2], "expert_of_slot: .* not all empty"),
         ([0, 2], [2], "expert_of_slot: must hold every expert: 1 has no copy"),
+        ([0, 10**12], [2], "expert_of_slot: must hold every expert: 1 has no copy"),
         ([0, 0.5], [2], "expert_of_slot: must be whole numbers"),
         ([0, float("nan")], [2], "expert_of_slot: must be whole numbers"),
         ([0, 1], [1.5, 0.5], "slots_per_rank: must be whole numbers"),

@@ -65,6 +65,7 @@ def check(found, old, new):
         slots = int(new.slots_per_rank[rank])
         assert each["staged"] == (0 if stays else slots * EXPERT_BYTES)
         assert each["staged_after"] == 0
+        assert each["released"] == (not stays)
 
 
 @given(case=cases(2), group=st.booleans())
@@ -177,10 +178,20 @@ def test_what_is_wrong_is_said(workers2):
         assert said.pop("ranks").startswith("InstanceError: layouts: must have the same experts")
         rule = "InstanceError: layout: must be the same on every rank"
         assert said.pop("disagreement").startswith(rule)
-        assert said.pop("group").startswith("InstanceError: group: must have the layer's ranks")
+        assert said.pop("group").startswith("InstanceError: group: must have the layer's workers")
         for when, left in (("at once", 1), ("under way", 0)):
             assert f"on their way, {left} of 1 batches" in said.pop(when)
-        assert "other experts than at the start" in said.pop("twice")
+        assert "the migration is over" in said.pop("twice")
+        # On one rank only: all are told.
+        assert "other experts than at the start" in said.pop("replaced")
+        assert "must be as many as there are layers, 1, got 2" in said.pop("lengths")
         assert "hold gradients" in said.pop("gradients")
         assert "weights have changed" in said.pop("changed")
         assert not said
+
+
+def test_a_group_of_other_workers_is_refused_on_all(workers4):
+    old, new = Layout.even([0, 1], [1, 1]), Layout.even([1, 0], [1, 1])
+    first, second, *_ = workers4.run(jobs.with_a_group_of_others, old, new)
+    assert first.startswith("group: must have the layer's workers, [0, 1], got <[0, 2]>")
+    assert second.startswith("group: must contain this worker")

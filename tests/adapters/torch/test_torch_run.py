@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,10 +21,18 @@ from moeopt.adapters.torch.run_layer import LayerJob, LayerRun, run_layer
 from moeopt.adapters.torch.run_measure import foreseen, measured_constants
 from moeopt.adapters.torch.run_options import ExchangeName
 from moeopt.adapters.torch.run_report import LayerReport, layer_report, require_right
+from moeopt.adapters.torch.run_round import run_round
+from moeopt.adapters.torch.run_tables import PlacementReport
 from moeopt.adapters.torch.run_tokens import routed_by_loads
-from moeopt.adapters.torch.run_transfers import require_arrived, whole_rows
+from moeopt.adapters.torch.run_transfers import (
+    TransferReport,
+    WayReport,
+    require_arrived,
+    whole_rows,
+)
 from moeopt.adapters.torch.run_worker import Shape
 from moeopt.core.errors import AdapterError, InstanceError
+from moeopt.core.table import print_tables
 
 LINK = Link(1e-4, 1e9, 5e8, 1e-4, 1e9)
 
@@ -112,6 +121,57 @@ def test_bytes_arrive_in_every_way(workers2: Any) -> None:
     require_arrived("spot", 0)
     with pytest.raises(AdapterError, match="rounds made on the spot: 3 rows"):
         require_arrived("spot", 3)
+
+
+def test_models_take_turns(workers2: Any) -> None:
+    jobs = [job_of(), job_of(hidden=8)]
+    runs = workers2.run(run_round, jobs)
+    for run in runs:
+        assert run.end_s.shape == (3, 5, 2)
+        assert run.alone_s.shape == (3, 2)
+        # The round ends with the first model's gate, and no phase before the one in front of it.
+        assert (run.end_s[:, 0, 0] >= run.end_s[:, 4, 1]).all()
+        assert (np.diff(run.end_s[:, :, 1], axis=1) >= 0).all()
+    for model in range(2):
+        difference = max(run.difference[model] for run in runs)
+        require_right("it", difference / max(run.largest[model] for run in runs), 1e-6)
+
+
+def test_tables_fit_in_80_columns(workers2: Any) -> None:
+    job = replace(job_of(), layer=57)
+    constants = measured_constants(workers2.workers(), job, 24, 2)
+    layer = report_of(job, workers2.run(run_layer, job), constants)
+    placement = PlacementReport(
+        name="deepseek-v2-lite-translation-windows-64",
+        devices=320,
+        world=16,
+        backend="gloo",
+        traced=True,
+        tokens=4096,
+        top_k=8,
+        exchange="auto",
+        steps=100,
+        shape=replace(job.shape, hidden=7168, inner=2048),
+        constants=constants,
+        layers=(layer,),
+    )
+    ways = dict.fromkeys(("rounds", "single"), WayReport(rounds=14, measured_s=1, predicted_s=2))
+    transfers = TransferReport(
+        name="deepseek-v2-lite-translation-8-contiguous",
+        world=16,
+        backend="gloo",
+        steps=100,
+        sent_bytes=1 << 40,
+        port_bytes=1 << 36,
+        scale=1.2345678e-12,
+        plan_makespan_s=2.6268123e-3,
+        link=LINK,
+        ways=ways,
+    )
+    for report in (placement, transfers):
+        drawn = io.StringIO()
+        print_tables(report.tables(), file=drawn)
+        assert max(map(len, drawn.getvalue().splitlines())) <= 80
 
 
 def test_every_message_has_a_row() -> None:

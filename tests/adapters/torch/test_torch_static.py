@@ -201,7 +201,28 @@ def test_its_phases_are_timed() -> None:
     assert all(value >= 0 for phase in PHASES for value in seconds[phase])
 
 
+def test_inputs_that_do_not_fit_are_refused() -> None:
+    case = Case((4,), 3, 2, 1.0)
+    hidden, ids, gate = tokens_of(case, 0)
+    layer = _layer(case)
+    assert torch.equal(layer(hidden, ids.to(torch.uint8), gate), layer(hidden, ids, gate))
+    for wrong, name in (
+        ((hidden, ids[:3], gate[:3]), "expert_ids"),
+        ((hidden, ids, gate[:, :1]), "gate_weights"),
+        ((hidden.double(), ids, gate), "hidden"),
+    ):
+        with pytest.raises(InstanceError, match=name):
+            layer(*wrong)
+
+
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
 def test_capacity_factors_that_are_none(factor: float) -> None:
     with pytest.raises(InstanceError, match="capacity_factor"):
         _layer(Case((4,), 2, 1, factor))
+
+
+@pytest.mark.parametrize(("experts", "capacity"), [(2**15, 2**16), (4, 2**30)])
+def test_a_mask_beyond_all_memory_is_refused(experts: int, capacity: int) -> None:
+    ids = torch.zeros(3, 2, dtype=torch.int64)
+    with pytest.raises(torch.OutOfMemoryError, match=f"a mask of 3 tokens x {experts} experts"):
+        combine_weights(ids, torch.ones(3, 2), torch.zeros(2, 3), experts, capacity)

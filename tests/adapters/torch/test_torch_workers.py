@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,19 @@ from typing import Any
 import pytest
 import torch
 import torch_jobs_workers as jobs
-from conftest import Pool
+from torch_pools import Pool
 
 from moeopt.adapters.torch.workers import Workers
 from moeopt.core.errors import AdapterError, InstanceError
 
-#: A parent that starts workers, tells who they are, and has one of them wait for ever.
+#: A parent that starts workers, tells who they are, and then does something.
 _PARENT = """
 import torch_jobs_workers as jobs
 from moeopt.adapters.torch.workers import Workers
-workers = Workers(2)
+
+workers = Workers({world})
 print(*workers.run(jobs.pid), flush=True)
-workers.run(jobs.stuck, 1)
+{then}
 """
 
 
@@ -70,6 +72,7 @@ def test_what_a_job_prints_and_reads_disturbs_nothing(workers2: Pool) -> None:
         (jobs.refusing_unreadably, (), "failed: .*here: must be 4, got .*; count again"),
         (jobs.returning_a_lock, (), "failed: TypeError: cannot pickle '_thread.lock' object"),
         (jobs.returning_a_stranger, (), "gave an answer that cannot be read here: .*nowhere"),
+        (jobs.leaving, (0, 3), "^worker 0 failed: SystemExit: 3"),
         (jobs.crashing, (), "^worker 0 died: exit code 7, last words$"),
     ],
 )
@@ -83,8 +86,7 @@ def test_an_answer_that_none_can_read_is_told(
 @pytest.mark.parametrize(
     ("job", "args", "message"),
     [
-        (jobs.raising, (1,), "^worker 1 failed: ZeroDivisionError: no half measures"),
-        (jobs.leaving, (1, 3), "^worker 1 failed: SystemExit: 3"),
+        (jobs.raising, (1,), r"^worker 1 failed: torch_jobs_workers\.Odd: a thing"),
         (jobs.killed, (1,), "^worker 1 died: signal SIGKILL"),
     ],
 )
@@ -93,8 +95,12 @@ def test_a_failure_ends_also_those_that_wait(
 ) -> None:
     workers = workers2.workers()
     processes = workers.run(jobs.pid)
-    with pytest.raises(AdapterError, match=message):
+    with pytest.raises(AdapterError, match=message) as caught:
         workers.run(job, *args)
+    # The trace of what was raised there comes along.
+    assert ("in raising" in "".join(getattr(caught.value, "__notes__", []))) is (
+        job is jobs.raising
+    )
     assert not workers.alive
     assert all(map(_ended, processes))
 
@@ -105,35 +111,55 @@ def test_our_own_errors_stay_what_they_are(worker: Pool) -> None:
     assert caught.value.remedy == "count again"
 
 
-def test_an_exception_of_any_kind_is_told_and_its_trace_kept(worker: Pool) -> None:
-    with pytest.raises(AdapterError, match=r"failed: torch_jobs_workers\.Odd: a thing") as caught:
-        worker.run(jobs.raising_odd)
-    assert "in raising_odd" in "".join(caught.value.__notes__)
-
-
-def test_a_call_that_takes_too_long_is_given_up(workers2: Pool) -> None:
-    processes = workers2.run(jobs.pid)
-    with pytest.raises(AdapterError, match=r"^no answer of worker 1 in 0\.5 s$"):
-        workers2.run(jobs.stuck, 1, timeout_s=0.5)
+def test_a_call_that_takes_too_long_is_given_up(worker: Pool) -> None:
+    processes = worker.run(jobs.pid)
+    with pytest.raises(AdapterError, match=r"^no answer of worker 0 in 0\.5 s$"):
+        worker.run(jobs.stuck, 0, timeout_s=0.5)
     assert all(map(_ended, processes))
 
 
-def test_a_call_that_cannot_be_sent_ends_nothing(worker: Pool) -> None:
+def test_an_interrupted_call_ends_them(worker: Pool) -> None:
+    workers = worker.workers()
+    processes = workers.run(jobs.pid)
+    with pytest.raises(KeyboardInterrupt):
+        workers.run(jobs.interrupting)
+    assert not workers.alive
+    assert all(map(_ended, processes))
+
+
+def test_a_call_that_cannot_be_sent_ends_nothing(
+    worker: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workers = worker.workers()
     with pytest.raises(AdapterError, match=r"cannot be sent to the workers: .*can import"):
         workers.run(lambda: None)
+    # As in a plain script; it could be sent, but nobody there would know it.
+    monkeypatch.setattr(sys.modules["__main__"], "ranked", _of_a_script, raising=False)
+    with pytest.raises(AdapterError, match=r"a function of the program itself.*give a"):
+        workers.run(_of_a_script)
     assert workers.run(jobs.ranked, 1) == [0]
+
+
+def ranked() -> None:
+    """Do nothing, in the name of a program."""
+
+
+_of_a_script = types.FunctionType(ranked.__code__, {"__name__": "__main__"}, "ranked")
 
 
 def test_ended_workers_leave_nothing_and_take_no_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Neither a folder that is no address, nor a path that is no text.
+    folder = tmp_path / "a b#c?d%20"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
     with Workers(1) as workers:
         (process,) = workers.run(jobs.pid)
-        assert any(tmp_path.iterdir())
+        assert len(list(folder.iterdir())) == len(list(tmp_path.iterdir())) == 1
     assert _ended(process)
-    assert not any(tmp_path.iterdir())
+    assert not any(folder.iterdir())
     workers.close()
     with pytest.raises(AdapterError, match="the workers have ended; start new ones"):
         workers.run(jobs.pid)
@@ -155,19 +181,40 @@ def test_workers_that_do_not_start_are_told(
 
 
 def test_workers_end_with_their_parent_idle_or_not(tmp_path: Path) -> None:
-    here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT],
-        stdout=subprocess.PIPE,
+    with _parent(tmp_path, 2, "workers.run(jobs.stuck, 1)") as parent:
+        processes = _told(parent)
+        assert len(processes) == 2
         # A parent that is killed leaves its folder.
-        env={**os.environ, "PYTHONPATH": here, "TMPDIR": str(tmp_path)},
+        parent.send_signal(signal.SIGKILL)
+    _wait_for_the_end_of(processes)
+
+
+def test_a_parent_that_forgets_them_leaves_nothing(tmp_path: Path) -> None:
+    with _parent(tmp_path, 1, "") as parent:
+        processes = _told(parent)
+    assert len(processes) == 1
+    assert not any(tmp_path.iterdir())
+    _wait_for_the_end_of(processes)
+
+
+def _parent(folder: Path, world: int, then: str) -> subprocess.Popen[str]:
+    here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, "-c", _PARENT.format(world=world, then=then)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": here, "TMPDIR": str(folder)},
         text=True,
     )
-    with parent:
-        assert parent.stdout is not None
-        processes = [int(word) for word in parent.stdout.readline().split()]
-        assert len(processes) == 2
-        parent.send_signal(signal.SIGKILL)
+
+
+def _told(parent: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that a parent names."""
+    assert parent.stdout is not None
+    return [int(word) for word in parent.stdout.readline().split()]
+
+
+def _wait_for_the_end_of(processes: list[int]) -> None:
     deadline = time.monotonic() + 60
     while not all(map(_ended, processes)) and time.monotonic() < deadline:
         time.sleep(0.05)

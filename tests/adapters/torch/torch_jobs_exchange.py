@@ -20,6 +20,7 @@ from moeopt.adapters.torch.reference import random_weights
 from moeopt.adapters.torch.rounds import RoundsExchange, RoundsRoute, Span
 from moeopt.adapters.torch.spot import SpotExchange
 from moeopt.core.arrays import IntArray
+from moeopt.core.errors import InstanceError
 from moeopt.transfers.plan import TransferPlan
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -187,6 +188,18 @@ def groups_made(way: Way, matrix: IntArray) -> tuple[int, int]:
     finally:
         dist.batch_isend_irecv = original
     return first, len(made) - first
+
+
+def refusals(ways: Sequence[Way], members: Sequence[int]) -> list[str]:
+    """Return what this worker is told that would exchange in a group of some."""
+    group = dist.new_group(list(members))
+    said = []
+    for way in ways:
+        try:
+            way.exchange(group)
+        except InstanceError as error:
+            said.append(str(error))
+    return said
 
 
 def measured() -> tuple[Link, Link]:

@@ -134,17 +134,17 @@ def migrated() -> float:
 def captured() -> bool:
     """Tell whether captured calls return what plain ones do, also when they are replayed."""
     table = SplitTable.of(layouts()[0], dist.get_rank(), here())
-    graphs = Graphs()
+    orders, places = Graphs(), Graphs()
     same = True
     for seed in range(4):
         ids = given(50, seed, torch.float32)[1]
         (order, sizes), (true_order, true_sizes) = (
-            graphs.call(lambda given: ordered(given, table), ids, "ordered"),
+            orders.call(lambda given: ordered(given, table), (ids,), "ordered"),
             ordered(ids, table),
         )
         same &= bool((order.place == true_order.place).all() and (sizes == true_sizes).all())
         received = torch.randint(0, 9, (3, 5), device=here())
-        found = graphs.call(lambda given: arrivals(given, 512), received, "arrivals")
+        found = places.call(lambda given: arrivals(given, 512), (received,), 512)
         total = int(received.sum())
         truth = arrivals(received, total)
         same &= bool((found.index[:total] == truth.index).all())

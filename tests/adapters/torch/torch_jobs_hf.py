@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 import transformers
+from torch_hf_cases import MODELS, SIZES, TEXTS
 from transformers.distributed import DistributedConfig
 
 from moeopt.adapters.torch.hf import place, placed_layers
@@ -21,48 +22,36 @@ from moeopt.adapters.torch.spot import SpotExchange
 from moeopt.core.errors import MoeoptError
 from moeopt.traces import record_routing
 
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 64,
-    "num_experts_per_tok": 2,
+#: Looked up, and so imported, before any rank is forked.
+KINDS: dict[str, Any] = {
+    name: (getattr(transformers, f"{name}Config"), getattr(transformers, f"{name}ForCausalLM"))
+    for name in MODELS
 }
+AUTO = transformers.AutoModelForCausalLM
 
-#: What a model's configuration has beside the sizes. All have 8 experts in 2 layers, but for the
-#: first layer of DeepSeek's, which has none.
-MODELS: dict[str, dict[str, Any]] = {
-    "Qwen3Moe": {"num_experts": 8, "moe_intermediate_size": 16, "head_dim": 8},
-    "Mixtral": {"num_local_experts": 8},
-    "DeepseekV3": {
-        "num_hidden_layers": 3,
-        "first_k_dense_replace": 1,
-        "n_routed_experts": 8,
-        "n_group": 2,
-        "topk_group": 1,
-        "moe_intermediate_size": 16,
-        "q_lora_rank": 16,
-        "kv_lora_rank": 16,
-        "qk_rope_head_dim": 8,
-        "qk_nope_head_dim": 8,
-        "v_head_dim": 8,
-    },
-    # Its experts have biases, another activation, and matrices that lie the other way.
-    "GptOss": {"num_local_experts": 8, "head_dim": 8, "sliding_window": 16},
-}
 
-EXPERTS, LAYERS = 8, 2
-
-TEXTS = torch.arange(1, 29).reshape(4, 7)
+def join(store: str, rank: int, world: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
 
 
 def made(name: str) -> Any:
     torch.manual_seed(0)
-    config = getattr(transformers, f"{name}Config")(**{**SIZES, **MODELS[name]})
-    return getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    config, model = KINDS[name]
+    return model(config(**{**SIZES, **MODELS[name]})).eval()
+
+
+def save(name: str, folder: Path) -> None:
+    if dist.get_rank() == 0:
+        made(name).save_pretrained(folder)
+    dist.barrier()
+
+
+@torch.no_grad()
+def logits_alone(name: str) -> torch.Tensor:
+    """Return what the model says in one process."""
+    found: torch.Tensor = made(name)(input_ids=TEXTS).logits
+    return found
 
 
 def loaded(folder: Path, batches: int = 1, **options: Any) -> Any:
@@ -70,7 +59,7 @@ def loaded(folder: Path, batches: int = 1, **options: Any) -> Any:
     world = dist.get_world_size()
     sizes = {"tp_size": world // batches, "fsdp_size": batches, "ep_size": world}
     config = DistributedConfig(**{**sizes, "ep_implementation": "moeopt", **options})
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, distributed_config=config)
+    return AUTO.from_pretrained(folder, distributed_config=config)
 
 
 def own_texts(batches: int) -> torch.Tensor:
@@ -93,11 +82,14 @@ def logits_without_a_plan(folder: Path) -> torch.Tensor:
         return loaded(folder)(input_ids=TEXTS).logits
 
 
-def generated(folder: Path, layouts: list[Layout]) -> torch.Tensor:
-    """Return texts that go on token by token: mostly one rank has none of them."""
+def generated(name: str, folder: Path, layouts: list[Layout]) -> list[torch.Tensor]:
+    """Return texts that go on token by token, of one process and under a plan.
+
+    Mostly one rank has none of the tokens.
+    """
     model = loaded(folder)
     place(model, layouts)
-    return continued(model)
+    return [continued(made(name)), continued(model)]
 
 
 def continued(model: Any) -> torch.Tensor:
@@ -107,20 +99,30 @@ def continued(model: Any) -> torch.Tensor:
     return found
 
 
-def recorded(folder: Path, layouts: list[Layout]) -> tuple[Any, ...]:
-    """Return the trace of a model before and after it is under a plan."""
-    model, found = loaded(folder), []
-    for _ in range(2):
-        with torch.no_grad(), record_routing(model) as recorder:
-            model(input_ids=TEXTS)
-        found.append((recorder.trace(), recorder.layer_names))
-        if not placed_layers(model):
-            place(model, layouts)
-    return tuple(found)
+def recorded(name: str, folder: Path, layouts: list[Layout]) -> list[tuple[Any, ...]]:
+    """Return the traces of one process, and of a model before and after it is under a plan."""
+    model = loaded(folder)
+    found = [traced(made(name)), traced(model)]
+    place(model, layouts)
+    return [*found, traced(model)]
 
 
-def held_bytes(folder: Path, layouts: list[Layout], batches: int) -> tuple[int, int, int]:
-    """Return bytes of three-dimensional weights before and after, and of the slots."""
+@torch.no_grad()
+def traced(model: Any) -> tuple[Any, ...]:
+    with record_routing(model) as recorder:
+        model(input_ids=TEXTS)
+    return recorder.trace(), recorder.layer_names
+
+
+def held_bytes(
+    name: str, folder: Path, layouts: list[Layout], batches: int
+) -> tuple[int, int, int, int]:
+    """Return bytes of three-dimensional weights: of a shard, before, after, and of the slots."""
+    shard = sum(
+        each.numel() * each.element_size() // dist.get_world_size()
+        for module, each in made(name).named_parameters()
+        if "experts" in module and each.dim() == 3
+    )
     model = loaded(folder, batches)
     gc.collect()
     before = _bytes_of_matrices()
@@ -135,7 +137,7 @@ def held_bytes(folder: Path, layouts: list[Layout], batches: int) -> tuple[int, 
         for each in layer.experts.parameters()
         if each.dim() == 3
     ]
-    return before, after, sum(slots)
+    return shard, before, after, sum(slots)
 
 
 def _bytes_of_matrices() -> int:
@@ -149,17 +151,44 @@ def _bytes_of_matrices() -> int:
     return sum(storages.values())
 
 
-def gradients(folder: Path, layouts: list[Layout]) -> list[tuple[np.ndarray, list[torch.Tensor]]]:
-    """Return what sits in this rank's slots, and the gradients of its weights."""
-    model = loaded(folder)
+def gradients(name: str, folder: Path, layouts: list[Layout]) -> dict[str, float]:
+    """Return how far gradients are from those of one process, as parts of the largest."""
+    model, alone = loaded(folder), made(name)
     place(model, layouts)
-    model(input_ids=TEXTS).logits.square().sum().backward()
-    found = []
-    for layer in placed_layers(model).values():
+    for each in (model, alone):
+        each(input_ids=TEXTS).logits.square().sum().backward()
+    expected = {key: each.grad for key, each in alone.named_parameters()}
+    pairs = {
+        key: (whole(each.grad), expected[key])
+        for key, each in model.named_parameters()
+        if key in expected
+    }
+    for key, layer in placed_layers(model).items():
         reduce_replica_gradients(layer)
-        grads = [each.grad for each in layer.experts.parameters()]
-        found.append((layer.layout.experts_on(layer.rank), grads))
+        held = layer.layout.experts_on(layer.rank)
+        own = {"gate_up_proj": layer.experts.up, "down_proj": layer.experts.down}
+        for part, weights in own.items():
+            of_all = expected.pop(f"{key}.{part}")
+            pairs[f"{key}.{part}"] = weights.grad[held >= 0], of_all[held[held >= 0]]
+    assert expected.keys() <= pairs.keys()
+    return {
+        key: float((found - wanted).abs().max() / wanted.abs().max())
+        for key, (found, wanted) in pairs.items()
+    }
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    found: torch.Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return found
+
+
+def trained(folder: Path, layouts: list[Layout]) -> list[str]:
+    """Return what has gradients in a model that was frozen, but for a layer's experts."""
+    model = loaded(folder)
+    model.requires_grad_(False)
+    model.model.layers[1].mlp.experts.requires_grad_(True)
+    place(model, layouts)
+    return [key for key, each in model.named_parameters() if each.requires_grad]
 
 
 def migrated(folder: Path, first: list[Layout], then: list[Layout]) -> list[torch.Tensor]:
@@ -186,6 +215,8 @@ def refusal(
         model(input_ids=own_texts(batches))
     if before == "quantise":
         model.model.layers[0].mlp.experts.to(torch.float8_e4m3fn)
+    if before == "disagree":
+        layouts = layouts[dist.get_rank() :]
     return said(lambda: place(model, layouts))
 
 
@@ -213,10 +244,27 @@ def said(call: Any) -> str:
     return ""
 
 
-def example(code: str, folder: Path) -> torch.Tensor:
-    """Run a program in a folder, and return its logits."""
+def example(code: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a page's program on a tiny model in a folder; return its logits, and the expected."""
+    (parts,) = map(int, re.findall(r"tp_size=(\d+)", code))
+    # Of Qwen3-30B-A3B, too.
+    assert KINDS["Qwen3Moe"][0]().num_key_value_heads % parts == 0
+    code = code.replace("Qwen/Qwen3-30B-A3B", ".").replace(f"_size={parts}", "_size=2")
     names: dict[str, Any] = {}
     with contextlib.chdir(folder):
         exec(code, names)
-    found: torch.Tensor = names["logits"]
-    return found
+    return names["logits"], logits_alone("Qwen3Moe")
+
+
+def texts_of_many_lengths(folder: Path, layouts: list[Layout]) -> list[int]:
+    """Return the length of a text of this rank, which ends sooner than that of another."""
+    model = loaded(folder, batches=2)
+    place(model, layouts)
+    found = model.generate(
+        input_ids=own_texts(2),
+        max_new_tokens=2 + 3 * dist.get_rank(),
+        do_sample=False,
+        pad_token_id=0,
+        synced_gpus=True,
+    )
+    return list(found.shape)

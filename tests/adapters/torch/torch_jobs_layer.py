@@ -13,6 +13,7 @@ from moeopt.adapters.torch.experts import Activation, Experts
 from moeopt.adapters.torch.layer import ExpertParallel, rank_and_world
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.reference import random_weights, reference
+from moeopt.core.errors import InstanceError
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -99,6 +100,11 @@ def forward_error(case: Case) -> float:
     return worst
 
 
+def errors(case: Case) -> dict[str, float]:
+    """Return the largest errors of some passes, and of the gradients of one."""
+    return {"outputs": forward_error(case), **gradient_errors(case)}
+
+
 def gradient_errors(case: Case) -> dict[str, float]:
     """Return the error of every gradient of one forward and backward pass."""
     rank, world = rank_and_world()
@@ -117,8 +123,10 @@ def gradient_errors(case: Case) -> dict[str, float]:
     if world > 1:
         for total in (found[2], found[3], wanted[2], wanted[3]):
             dist.all_reduce(total)
-    names = ("hidden", "gate", "up", "down")
-    return {name: error(a, b, 1.0) for name, a, b in zip(names, found, wanted, strict=True)}
+    # A gate weight's is a sum of products, one for each number of a row: these have the rounding.
+    scales = {"hidden": 1.0, "gate": float(case.hidden), "up": 1.0, "down": 1.0}
+    each = zip(scales.items(), found, wanted, strict=True)
+    return {name: error(a, b, scale) for (name, scale), a, b in each}
 
 
 def _by_expert(weight: torch.nn.Parameter, layout: Layout, rank: int) -> torch.Tensor:
@@ -214,20 +222,27 @@ def in_pairs(case: Case) -> float:
     return worst
 
 
-def of_others(case: Case) -> None:
-    """Make a layer of a group that worker 1 is not in."""
+def of_others(case: Case) -> str:
+    """Make a layer of a group that worker 1 is not in, and return what that says."""
     group = dist.new_group([0])
-    if dist.get_rank() == 1:
+    try:
         case.layer(group)
+    except InstanceError as error:
+        return str(error)
+    return ""
 
 
-def second_derivative(case: Case) -> None:
-    """Ask for what an exchange does not have."""
+def second_derivative(case: Case) -> str:
+    """Ask for what an exchange does not have, and return what that says."""
     rank, _ = rank_and_world()
     hidden, ids, gate = case.inputs(rank, case.tokens[rank])
     out = case.layer()(hidden.requires_grad_(), ids, gate)
     (first,) = torch.autograd.grad(out.square().sum(), hidden, create_graph=True)
-    first.sum().backward()
+    try:
+        first.sum().backward()
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def autocast_error(case: Case) -> float:
@@ -243,11 +258,15 @@ def autocast_error(case: Case) -> float:
     return worst
 
 
-def wrong_ids(case: Case, expert: int) -> None:
-    """Route a token of the last worker to an expert that there is not."""
+def wrong_ids(case: Case, expert: int) -> str:
+    """Route a token of the last worker to an expert that there is not; return what that says."""
     rank, world = rank_and_world()
     hidden, ids, gate = case.inputs(rank, case.tokens[rank])
     if rank == world - 1:
         ids[0, 0] = expert
-    with torch.no_grad():
-        case.layer()(hidden, ids, gate)
+    try:
+        with torch.no_grad():
+            case.layer()(hidden, ids, gate)
+    except InstanceError as error:
+        return str(error)
+    return ""

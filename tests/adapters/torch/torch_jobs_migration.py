@@ -75,6 +75,7 @@ def migrated(old, new, tokens, group=True):
     weights = weights_of(old)
     layer = layer_of(old, weights)
     errors = [error_of(layer, weights, tokens, 0)]
+    before = weakref.ref(layer.experts.up)
     migration = Migration(layer, new, own_group() if group else None)
     steps, staged = 0, migration.staged_bytes
     while not migration.done:
@@ -90,6 +91,7 @@ def migrated(old, new, tokens, group=True):
         "batches": migration.num_batches,
         "sent": migration.sent_bytes,
         "received": migration.received_bytes,
+        "released": before() is None,
         "staged": staged,
         "staged_after": migration.staged_bytes,
         "source": migration.plan.source,
@@ -160,20 +162,40 @@ def refusals(old, new):
         migration.advance()
     migration.finish()
     attempt("twice", migration.finish)
+    replaced = Migration(layer, old)
+    while not replaced.done:
+        replaced.advance()
+    if dist.get_rank() == 0:
+        layer.adopt(new, Experts.of_slots(*weights_of(new), new.experts_on(0)))
+    attempt("replaced", replaced.finish)
+    attempt("lengths", lambda: list(migrate_layers([layer], [old, new])))
 
-    # All tokens go to one expert, so that only its rank has gradients.
-    hidden, _, gates = tokens_of(new, [4] * ranks)
-    layer(hidden, torch.zeros_like(gates, dtype=torch.int64), gates).sum().backward()
+    layer(*tokens_of(new, [4] * ranks)).sum().backward()
+    if dist.get_rank():
+        layer.zero_grad(set_to_none=True)
     said["without"] = layer.experts.up.grad is None
     attempt("gradients", lambda: Migration(layer, old))
     layer.zero_grad(set_to_none=True)
     migration = Migration(layer, old)
     while not migration.done:
         migration.advance()
-    with torch.no_grad():
-        layer.experts.up.mul_(2.0)
+    if dist.get_rank() == 0:
+        with torch.no_grad():
+            layer.experts.up.mul_(2.0)
     attempt("changed", migration.finish)
     return said, layer.layout is new
+
+
+def with_a_group_of_others(old, new):
+    """Return what is said of a group as large as the layer's, in which not all are the layer's."""
+    own, other = dist.new_group([0, 1]), dist.new_group([0, 2])
+    if dist.get_rank() > 1:
+        return "not of the layer"
+    experts = Experts.of_slots(*weights_of(old), old.experts_on(dist.get_rank()))
+    try:
+        Migration(ExpertParallel(old, experts, group=own), new, other)
+    except MoeoptError as error:
+        return str(error)
 
 
 def trained(layout, tokens, dtype=torch.float32):

@@ -39,17 +39,6 @@ def pid() -> int:
     return os.getpid()
 
 
-def raising(rank: int) -> None:
-    """Raise on one worker, while the others wait for it."""
-    if dist.get_rank() == rank:
-        raise ZeroDivisionError("no half measures")
-    dist.barrier()
-
-
-def refusing() -> None:
-    raise InstanceError("here", 3, "must be 4", "count again")
-
-
 class Odd(Exception):
     """An error that no pickle brings back."""
 
@@ -57,8 +46,15 @@ class Odd(Exception):
         super().__init__(one + two)
 
 
-def raising_odd() -> None:
-    raise Odd("a ", "thing")
+def raising(rank: int) -> None:
+    """Raise on one worker, while the others wait for it."""
+    if dist.get_rank() == rank:
+        raise Odd("a ", "thing")
+    dist.barrier()
+
+
+def refusing() -> None:
+    raise InstanceError("here", 3, "must be 4", "count again")
 
 
 def refusing_unreadably() -> None:
@@ -98,3 +94,9 @@ def killed(rank: int) -> None:
 def stuck(rank: int) -> None:
     if dist.get_rank() == rank:
         time.sleep(3600)
+
+
+def interrupting() -> None:
+    """Do what Ctrl-C does to a parent that waits."""
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(3600)
