@@ -98,6 +98,9 @@ def place(model: nn.Module, layouts: Sequence[Layout], exchange: Exchange | None
         If the model was loaded in another way, or the layouts do not fit it or the workers, or
         are not the same on all of them.
     """
+    if isinstance(layouts, Layout):
+        rule = "must be a list, with one layout for each layer that has experts"
+        raise InstanceError("layouts", "<a Layout>", rule, "write [layout, ...]")
     found = _dispatched(model)
     _check_loading(model, found)
     # First of all, so that what else is wrong with them is wrong on every worker.

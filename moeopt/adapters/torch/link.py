@@ -46,7 +46,7 @@ class Link:
         At which a port receives what it gets beyond the mean of all ports; at most the larger of
         the two other rates.
     round_startup_s
-        Of each round in which a rank sends or receives.
+        Of each round in which a rank sends or receives, and of each further peer in it.
     round_bytes_per_s
         Of a port in a round, each direction.
     decide_s
@@ -96,7 +96,11 @@ class Link:
         for now in np.split(order, begins):
             i, j, part = source[now], destination[now], size_bytes[now]
             sent, got = np.bincount(i, part, ranks), np.bincount(j, part, ranks)
-            seconds = self.round_startup_s + np.maximum(sent[i], got[j]) / self.round_bytes_per_s
+            peers = np.maximum(
+                np.bincount(i, minlength=ranks)[i], np.bincount(j, minlength=ranks)[j]
+            )
+            bytes_s = np.maximum(sent[i], got[j]) / self.round_bytes_per_s
+            seconds = peers * self.round_startup_s + bytes_s
             end = np.maximum(clock[i], clock[j]) + seconds
             np.maximum.at(clock, i, end)
             np.maximum.at(clock, j, end)
@@ -258,6 +262,10 @@ def _line(few: int, few_s: float, many: int, many_s: float) -> tuple[float, floa
         return few_s, max(many, few) / max(many_s, few_s)
     rate = (many - few) / (many_s - few_s)
     return max(0.0, few_s - few / rate), rate
+
+
+def _count(rank: IntArray, ranks: int) -> IntArray:
+    return np.bincount(rank, minlength=ranks)
 
 
 def line_sums(matrix: IntArray | FloatArray | BoolArray) -> tuple[Any, Any]:

@@ -153,8 +153,8 @@ def test_ranks_begin_a_round_when_their_last_one_has_ended() -> None:
     # 0 sends to 1 for 1 + 4 s; 2 to 3 for 1 + 1 s, then at once to 0 only when 0 is free.
     plan = plan_of((0, 0, 1, 8.0), (0, 2, 3, 2.0), (4, 3, 2, 2.0), (9, 2, 0, 4.0))
     assert link.rounds_s(*_columns(plan)) == 5.0 + 3.0
-    # Two senders share the receiver's rate.
-    assert link.rounds_s(*_columns(plan_of((0, 1, 0, 4.0), (0, 2, 0, 6.0)))) == 1.0 + 5.0
+    # Two senders share the receiver's rate, and each is a start-up to it.
+    assert link.rounds_s(*_columns(plan_of((0, 1, 0, 4.0), (0, 2, 0, 6.0)))) == 2.0 + 5.0
     nothing = plan_of((0, 0, 1, 0.0))
     none = msgspec.structs.replace(
         nothing, **{name: getattr(nothing, name)[:0] for name in nothing.__struct_fields__[1:7]}

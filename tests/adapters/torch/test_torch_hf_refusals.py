@@ -62,6 +62,12 @@ def folder(forked2: Forked, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "placed_layers(model)",
         ),
         (
+            FITTING[0],
+            {},
+            "layouts: must be a list, with one layout for each layer that has experts, got "
+            "<a Layout>; write [layout, ...]",
+        ),
+        (
             FITTING,
             {"ep_implementation": "all_to_all"},
             'model: must be loaded with ep_size > 1 and ep_implementation="moeopt", got '

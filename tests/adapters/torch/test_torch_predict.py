@@ -7,7 +7,7 @@ import pytest
 
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
-from moeopt.adapters.torch.predict import (
+from moeopt.adapters.torch.run.predict import (
     Constants,
     Cost,
     exchange_s,

@@ -14,23 +14,23 @@ import pytest
 import moeopt
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
-from moeopt.adapters.torch.predict import ordered_rounds
 from moeopt.adapters.torch.run import RunOptions, run_plan
-from moeopt.adapters.torch.run_bytes import run_bytes
-from moeopt.adapters.torch.run_layer import LayerJob, LayerRun, run_layer
-from moeopt.adapters.torch.run_measure import foreseen, measured_constants
-from moeopt.adapters.torch.run_options import ExchangeName
-from moeopt.adapters.torch.run_report import LayerReport, layer_report, require_right
-from moeopt.adapters.torch.run_round import run_round
-from moeopt.adapters.torch.run_tables import PlacementReport
-from moeopt.adapters.torch.run_tokens import routed_by_loads
-from moeopt.adapters.torch.run_transfers import (
+from moeopt.adapters.torch.run.bytes_job import run_bytes
+from moeopt.adapters.torch.run.layer_job import LayerJob, LayerRun, run_layer
+from moeopt.adapters.torch.run.measure import foreseen, measured_constants
+from moeopt.adapters.torch.run.options import ExchangeName
+from moeopt.adapters.torch.run.predict import ordered_rounds
+from moeopt.adapters.torch.run.report import LayerReport, layer_report, require_right
+from moeopt.adapters.torch.run.round_job import run_round
+from moeopt.adapters.torch.run.tables import PlacementReport
+from moeopt.adapters.torch.run.tokens import routed_by_loads
+from moeopt.adapters.torch.run.transfers import (
     TransferReport,
     WayReport,
     require_arrived,
     whole_rows,
 )
-from moeopt.adapters.torch.run_worker import Shape
+from moeopt.adapters.torch.run.worker import Shape
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.core.table import print_tables
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moeopt.adapters.torch.layout import layouts_of_plan
-from moeopt.adapters.torch.run_tokens import (
+from moeopt.adapters.torch.run.tokens import (
     chosen_top_k,
     in_shares,
     read_choices,

@@ -19,9 +19,9 @@ from moeopt.adapters.torch.layer import ExpertParallel, Turn
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.rounds import RoundsExchange
-from moeopt.adapters.torch.run_options import ExchangeName
-from moeopt.adapters.torch.run_tokens import Batch
-from moeopt.adapters.torch.run_worker import (
+from moeopt.adapters.torch.run.options import ExchangeName
+from moeopt.adapters.torch.run.tokens import Batch
+from moeopt.adapters.torch.run.worker import (
     Shape,
     built,
     largest,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.adapters.torch.clock import PHASES, Phase
-from moeopt.adapters.torch.run_layer import LayerJob, LayerRun
+from moeopt.adapters.torch.run.layer_job import LayerJob, LayerRun
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import AdapterError
 from moeopt.timeline import LayerTime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from moeopt.adapters.torch.run_options import RunOptions, require_torch
+from moeopt.adapters.torch.run.options import RunOptions, require_torch
 from moeopt.core.errors import InstanceError
 from moeopt.core.table import Table
 from moeopt.core.wing import Plan, Problem
@@ -54,15 +54,15 @@ def run_plan(problem: Problem, plan: Plan, options: RunOptions | None = None) ->
 
     options = RunOptions() if options is None else options
     if isinstance(problem, PlacementProblem) and isinstance(plan, PlacementPlan):
-        from moeopt.adapters.torch.run_placement import run_placement
+        from moeopt.adapters.torch.run.placement import run_placement
 
         return run_placement(problem, plan, options)
     if isinstance(problem, TransferProblem) and isinstance(plan, TransferPlan):
-        from moeopt.adapters.torch.run_transfers import run_transfers
+        from moeopt.adapters.torch.run.transfers import run_transfers
 
         return run_transfers(problem, plan, options)
     if isinstance(problem, ColocationProblem) and isinstance(plan, ColocationPlan):
-        from moeopt.adapters.torch.run_colocation import run_colocation
+        from moeopt.adapters.torch.run.colocation import run_colocation
 
         return run_colocation(problem, plan, options)
     kind = type(plan).__struct_config__.tag

@@ -19,7 +19,7 @@ from moeopt.adapters.torch.layer import ExpertParallel
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link, measure_link
 from moeopt.adapters.torch.reference import random_weights, reference
-from moeopt.adapters.torch.run_options import Dtype
+from moeopt.adapters.torch.run.options import Dtype
 from moeopt.core.arrays import IntArray
 
 _T = TypeVar("_T")

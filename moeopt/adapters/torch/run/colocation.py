@@ -10,22 +10,22 @@ import numpy as np
 
 from moeopt.adapters.torch.clock import PHASES, Phase
 from moeopt.adapters.torch.colocation_layout import layouts_of_colocation, tokens_of_colocation
-from moeopt.adapters.torch.predict import Constants
-from moeopt.adapters.torch.run_layer import LayerJob
-from moeopt.adapters.torch.run_measure import foreseen, measured_constants
-from moeopt.adapters.torch.run_options import (
+from moeopt.adapters.torch.run.layer_job import LayerJob
+from moeopt.adapters.torch.run.measure import foreseen, measured_constants
+from moeopt.adapters.torch.run.options import (
     TOLERANCE,
     RunOptions,
     asked,
     chosen_backend,
     chosen_world,
 )
-from moeopt.adapters.torch.run_placement import FOLD, HIDDEN, INNER, STEPS, TOKENS
-from moeopt.adapters.torch.run_report import require_right
-from moeopt.adapters.torch.run_round import RoundRun, run_round
-from moeopt.adapters.torch.run_tables import compared, workers
-from moeopt.adapters.torch.run_tokens import Batch
-from moeopt.adapters.torch.run_worker import Shape, measured_link
+from moeopt.adapters.torch.run.placement import FOLD, HIDDEN, INNER, STEPS, TOKENS
+from moeopt.adapters.torch.run.predict import Constants
+from moeopt.adapters.torch.run.report import require_right
+from moeopt.adapters.torch.run.round_job import RoundRun, run_round
+from moeopt.adapters.torch.run.tables import compared, workers
+from moeopt.adapters.torch.run.tokens import Batch
+from moeopt.adapters.torch.run.worker import Shape, measured_link
 from moeopt.adapters.torch.workers import Workers
 from moeopt.colocation.plan import ColocationPlan
 from moeopt.colocation.problem import ColocationProblem

@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 
 from moeopt.adapters.torch.layout import Layout, layouts_of_plan
 from moeopt.adapters.torch.link import Link
-from moeopt.adapters.torch.predict import ordered_rounds
-from moeopt.adapters.torch.run_layer import LayerJob, run_layer
-from moeopt.adapters.torch.run_measure import foreseen, measured_constants
-from moeopt.adapters.torch.run_options import (
+from moeopt.adapters.torch.run.layer_job import LayerJob, run_layer
+from moeopt.adapters.torch.run.measure import foreseen, measured_constants
+from moeopt.adapters.torch.run.options import (
     TOLERANCE,
     ExchangeName,
     RunOptions,
@@ -19,9 +18,10 @@ from moeopt.adapters.torch.run_options import (
     chosen_layers,
     chosen_world,
 )
-from moeopt.adapters.torch.run_report import layer_report, require_right
-from moeopt.adapters.torch.run_tables import PlacementReport
-from moeopt.adapters.torch.run_tokens import (
+from moeopt.adapters.torch.run.predict import ordered_rounds
+from moeopt.adapters.torch.run.report import layer_report, require_right
+from moeopt.adapters.torch.run.tables import PlacementReport
+from moeopt.adapters.torch.run.tokens import (
     Batch,
     chosen_top_k,
     read_choices,
@@ -30,7 +30,7 @@ from moeopt.adapters.torch.run_tokens import (
     sent_tokens,
     tokens_of_trace,
 )
-from moeopt.adapters.torch.run_worker import Shape, measured_link
+from moeopt.adapters.torch.run.worker import Shape, measured_link
 from moeopt.adapters.torch.workers import Workers
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import InstanceError

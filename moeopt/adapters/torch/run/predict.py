@@ -11,7 +11,7 @@ from moeopt.adapters.torch.choice import fastest
 from moeopt.adapters.torch.cuts import Cuts, Parts
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
-from moeopt.adapters.torch.run_options import ExchangeName
+from moeopt.adapters.torch.run.options import ExchangeName
 from moeopt.adapters.torch.spot import spot_parts
 from moeopt.core.arrays import FloatArray
 from moeopt.timeline import Exchange, LayerTime, layer_time

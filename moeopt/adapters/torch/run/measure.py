@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from moeopt.adapters.torch.predict import Constants, Cost, expected_traffic, predicted
-from moeopt.adapters.torch.run_layer import (
+from moeopt.adapters.torch.run.layer_job import (
     WARM_UP,
     LayerJob,
     exchange_of,
     in_phases,
     rows_sent_and_served,
 )
-from moeopt.adapters.torch.run_options import asked
-from moeopt.adapters.torch.run_worker import built, mixed, tokens_here
+from moeopt.adapters.torch.run.options import asked
+from moeopt.adapters.torch.run.predict import Constants, Cost, expected_traffic, predicted
+from moeopt.adapters.torch.run.worker import built, mixed, tokens_here
 from moeopt.adapters.torch.workers import Workers
 from moeopt.core.arrays import FloatArray
 from moeopt.timeline import LayerTime
