@@ -4,6 +4,10 @@ import os
 
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests that run beside each other take a core each, also in PyTorch.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile(
     "ci", max_examples=50, derandomize=True, deadline=None, print_blob=True, database=None

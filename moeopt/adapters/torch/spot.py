@@ -110,3 +110,11 @@ def _birkhoff(rows: IntArray, step: int = 1) -> Parts:
         rows=taken[number, source],
         num_rounds=len(length),
     )
+
+
+def compile_rounds() -> None:
+    """Compile what computes rounds, or load it: workers that begin afterwards find it ready.
+
+    On a new machine each of them would otherwise compile it for itself, all at once.
+    """
+    spot_parts(1 - np.eye(2, dtype=np.int64), 1, Link(1.0, 1.0, 1.0, 1.0, 1.0))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from torch_forked import Forked
 from torch_pools import Pool
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share workers in one process of xdist (``--dist loadgroup``)."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            group = "transformers" if "_hf" in item.path.stem else "workers"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

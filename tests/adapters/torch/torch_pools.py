@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from moeopt.adapters.torch.layout import Layout
+from moeopt.adapters.torch.migrate import planned
+from moeopt.adapters.torch.spot import compile_rounds
 from moeopt.adapters.torch.workers import Workers
 
 
@@ -23,9 +29,17 @@ class Pool:
         """Return the running workers."""
         if self._workers is None or not self._workers.alive:
             self.close()
+            _compile_once()
             self._workers = Workers(self.world)
         return self._workers
 
     def close(self) -> None:
         if self._workers is not None:
             self._workers.close()
+
+
+@functools.cache
+def _compile_once() -> None:
+    """Compile here what every worker would compile for itself, all of them at once."""
+    compile_rounds()
+    planned(Layout.contiguous(4, 2), Layout.even(np.array([1, 0, 3, 2]), [2, 2]), 1)

@@ -18,6 +18,7 @@ from moeopt.adapters.torch.run.options import (
     asked,
     chosen_backend,
     chosen_world,
+    started,
 )
 from moeopt.adapters.torch.run.placement import FOLD, HIDDEN, INNER, STEPS, TOKENS
 from moeopt.adapters.torch.run.predict import Constants
@@ -26,7 +27,6 @@ from moeopt.adapters.torch.run.round_job import RoundRun, run_round
 from moeopt.adapters.torch.run.tables import compared, workers
 from moeopt.adapters.torch.run.tokens import Batch
 from moeopt.adapters.torch.run.worker import Shape, measured_link
-from moeopt.adapters.torch.workers import Workers
 from moeopt.colocation.plan import ColocationPlan
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.table import Table
@@ -158,7 +158,7 @@ def run_colocation(
         )
         for model in problem.models
     )
-    with Workers(world, backend) as workers:
+    with started(world, backend) as workers:
         link = asked(workers, measured_link)[0]
         jobs = [
             LayerJob(

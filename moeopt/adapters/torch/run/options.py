@@ -126,6 +126,15 @@ def require_valid(broken: Sequence[Violation]) -> None:
         raise InstanceError(first.path, "<the plan>", rule, "solve the problem again")
 
 
+def started(world: int, backend: Backend) -> Workers:
+    """Start the workers of a run; what they would each compile is compiled before."""
+    from moeopt.adapters.torch.spot import compile_rounds
+
+    if world > 1:
+        compile_rounds()
+    return Workers(world, backend)
+
+
 def asked(workers: Workers, function: Callable[..., Any], *args: Any) -> list[Any]:
     """Return what a function returns on each worker, by rank, however many steps it takes."""
     return workers.run(function, *args, timeout_s=_PATIENCE_S)

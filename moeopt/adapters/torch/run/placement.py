@@ -17,6 +17,7 @@ from moeopt.adapters.torch.run.options import (
     chosen_backend,
     chosen_layers,
     chosen_world,
+    started,
 )
 from moeopt.adapters.torch.run.predict import ordered_rounds
 from moeopt.adapters.torch.run.report import layer_report, require_right
@@ -31,7 +32,6 @@ from moeopt.adapters.torch.run.tokens import (
     tokens_of_trace,
 )
 from moeopt.adapters.torch.run.worker import Shape, measured_link
-from moeopt.adapters.torch.workers import Workers
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import InstanceError
 from moeopt.placement.plan import PlacementPlan
@@ -95,7 +95,7 @@ def run_placement(
     )
     exchange: ExchangeName = options.exchange or "auto"
     steps = options.steps or STEPS
-    with Workers(world, backend) as workers:
+    with started(world, backend) as workers:
         link = asked(workers, measured_link)[0]
         jobs = (_job(i, layouts[i], shape, tokens, link, exchange, steps) for i in layers)
         first = next(jobs)

@@ -17,11 +17,11 @@ from moeopt.adapters.torch.run.options import (
     chosen_backend,
     chosen_world,
     require_valid,
+    started,
 )
 from moeopt.adapters.torch.run.tables import compared, workers
 from moeopt.adapters.torch.run.worker import measured_link
 from moeopt.adapters.torch.spot import parts_s, spot_parts
-from moeopt.adapters.torch.workers import Workers
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.core.table import Table, time_text
@@ -137,7 +137,7 @@ def run_transfers(
     cuts = Cuts.of(plan, world)
     rows, scale = whole_rows(problem, options.port_bytes or PORT_BYTES)
     steps = options.steps or STEPS
-    with Workers(world, backend) as workers:
+    with started(world, backend) as workers:
         link: Link = asked(workers, measured_link)[0]
         planned = cuts.parts(rows[cuts.source, cuts.destination])
         spot = spot_parts(rows, ROW_BYTES, link)
