@@ -5,6 +5,7 @@ To import it takes seconds, and as long again in every worker.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -24,7 +25,11 @@ _TIMEOUT_S = 120.0
 
 
 class Forked:
-    """Ranks that are started when first needed, and anew after a call that failed."""
+    """Ranks that are forked for each call, and end with it.
+
+    Every model that transformers spreads makes process groups, whose threads go on looking for
+    messages until their process ends.
+    """
 
     def __init__(self, world: int) -> None:
         self.world = world
@@ -32,16 +37,14 @@ class Forked:
 
     def run(self, job: str, *args: Any, **kwargs: Any) -> list[Any]:
         """Call a job by its name on every rank."""
-        if not self._ranks:
-            self._start()
+        self._start()
         call = pickle.dumps((job, args, kwargs))
-        for _, pipe in self._ranks:
-            pipe.send_bytes(call)
         try:
+            for _, pipe in self._ranks:
+                pipe.send_bytes(call)
             return self._answers()
-        except BaseException:
+        finally:
             self.close()
-            raise
 
     def close(self) -> None:
         for process, pipe in self._ranks:
@@ -81,16 +84,14 @@ class Forked:
 
 
 def _serve(pipe: Any, store: str, rank: int, world: int) -> None:
-    """Answer calls until there are no more."""
+    """Answer one call, and wait until all have."""
     jobs = importlib.import_module(JOBS)
-    jobs.join(store, rank, world)
-    while True:
-        try:
-            job, args, kwargs = pickle.loads(pipe.recv_bytes())
-        except EOFError:
-            return
-        try:
-            answer = ("", getattr(jobs, job)(*args, **kwargs))
-        except BaseException:
-            answer = (traceback.format_exc(), None)
-        pipe.send_bytes(pickle.dumps(answer))
+    try:
+        jobs.join(store, rank, world)
+        job, args, kwargs = pickle.loads(pipe.recv_bytes())
+        answer = ("", getattr(jobs, job)(*args, **kwargs))
+    except BaseException:
+        answer = (traceback.format_exc(), None)
+    pipe.send_bytes(pickle.dumps(answer))
+    with contextlib.suppress(EOFError):
+        pipe.recv_bytes()  # another rank may still need this one
