@@ -1,0 +1,1 @@
+"""AWS Lambda: a serverless plan deployed, run and billed."""
