@@ -1,8 +1,21 @@
-"""Hypothesis profiles: ``HYPOTHESIS_PROFILE`` chooses; ``ci`` where CI is set, else ``dev``."""
+"""Hypothesis profiles, and which tests run in one process.
+
+``HYPOTHESIS_PROFILE`` chooses the profile; ``ci`` where CI is set, else ``dev``.
+"""
+
+from __future__ import annotations
 
 import os
+import re
+from pathlib import PurePosixPath
+from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from moeopt.core.registry import wing_names
+
+_WINGS = frozenset(wing_names())
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests that run beside each other take a core each, also in PyTorch.
@@ -14,3 +27,38 @@ settings.register_profile(
 )
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep tests that share something in one process (``--dist loadgroup``).
+
+    By names: ``xdist_group`` marks do nothing under pytest 9.2 with xdist 3.8.
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid) or nodeid
+
+    return Scheduling(config, log)
+
+
+def _group(nodeid: str) -> str | None:
+    """Return what a test shares: kernels and drawn problems of a wing, or what it starts."""
+    path, _, test = nodeid.partition("::")
+    match PurePosixPath(path).parts[1:]:
+        case ["testing", *_]:
+            of = re.search(r"\[(\w+)", test)
+            folder = of[1] if of else ""
+        case ["adapters", "torch", name] if "_hf" in name:
+            return "transformers"
+        case ["adapters", name, *_] | ["bench", "test_bench_torch.py" as name]:
+            return name
+        case [folder, *_]:
+            pass
+        case _:
+            return None
+    return folder if folder in _WINGS else None

@@ -42,14 +42,13 @@ class Shape:
 class Constants:
     """What is measured on evenly random routing, for predictions.
 
-    `compute` is ``(rows, seconds)`` at two sizes, `layer_s` the whole layer's, `even_s` of it the
-    computation, `even_bytes` what its busiest port moved; `rate` is bytes a second of a port.
+    `compute` is ``(rows, seconds)`` at two sizes, `layer_s` the whole layer's, `even_bytes` what
+    its busiest port moved; `rate` is bytes a second of a port.
     """
 
     compute: tuple[tuple[int, float], tuple[int, float]]
     rate: float
     layer_s: float
-    even_s: float
     even_bytes: int
 
 
@@ -173,7 +172,7 @@ def calibrate(shape: Shape) -> Constants:
     count, moved = bench.served(ids)
     half = [rows // 2 for rows in count]
     sizes = [(sum(rows), bench.compute_s(rows)) for rows in (half, count)]
-    return Constants((sizes[0], sizes[1]), bench.rate(), layer_s, sizes[1][1], moved)
+    return Constants((sizes[0], sizes[1]), bench.rate(), layer_s, moved)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ _OWN_WORKLOADS = {
     "aurora": "moeopt.bench.aurora",
     "buffering": "moeopt.bench.buffering",
     "committee": "moeopt.bench.committee",
+    "lambda": "moeopt.bench.aws_lambda",
     "placement": "moeopt.bench.placement",
     "serverless": "moeopt.bench.serverless",
     "torch": "moeopt.bench.torch",

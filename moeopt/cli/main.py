@@ -13,12 +13,34 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from moeopt.cli import bench, check, export, instances, schema, show, solve, version
+from moeopt.cli import (
+    aws_lambda,
+    bench,
+    calibrate,
+    check,
+    export,
+    instances,
+    schema,
+    show,
+    solve,
+    version,
+)
 from moeopt.cli import run as run_command
 from moeopt.cli.codes import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OUR_FAULT
 from moeopt.core.errors import AdapterError, BackendError, InstanceError
 
-_COMMANDS = (solve, check, show, run_command, export, schema, instances, bench)
+_COMMANDS = (
+    solve,
+    check,
+    show,
+    run_command,
+    export,
+    schema,
+    instances,
+    bench,
+    aws_lambda,
+    calibrate,
+)
 
 _EPILOG = """\
 exit codes: 0 done, 1 internal error or failed solver, 2 bad input, 3 no plan exists or none found

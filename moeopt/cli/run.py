@@ -4,39 +4,53 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-from moeopt.cli import files
+from moeopt.cli import files, plans
 from moeopt.cli.codes import DONE
 
 #: Module of each adapter: its `Options` are the options that it takes, its `run_plan` runs.
-_ADAPTERS = {"torch": "moeopt.adapters.torch.run"}
+_ADAPTERS = {"lambda": "moeopt.adapters.aws_lambda.run", "torch": "moeopt.adapters.torch.run"}
 
-#: What adapters may be told, and what the torch adapter does without.
-_OPTIONS: dict[str, dict[str, Any]] = {
+#: What adapters may be told, and what they do without: all of them, or one.
+_ALL: dict[str, dict[str, Any]] = {
+    "layers": {"metavar": "LIST", "help": "such as 0,4-7 (all)"},
+    "steps": {"type": int, "metavar": "S", "help": "how often all is run and timed (5; lambda 3)"},
+    "seed": {"type": int, "metavar": "N", "help": "of weights and tokens (0)"},
+}
+_TORCH: dict[str, dict[str, Any]] = {
     "trace": {"metavar": "FILE", "help": "what the tokens chose, as recorded (as the loads say)"},
     "world": {"type": int, "metavar": "N", "help": "workers (as many as the plan's devices)"},
     "backend": {"choices": ("gloo", "nccl"), "help": "(nccl if each worker has a GPU)"},
-    "layers": {"metavar": "LIST", "help": "such as 0,4-7 (all)"},
     "tokens": {"type": int, "metavar": "T", "help": "of a worker in a step (512)"},
     "top_k": {"type": int, "metavar": "K", "help": "experts of a token (2)"},
     "hidden": {"type": int, "metavar": "H", "help": "width of a token (128)"},
     "inner": {"type": int, "metavar": "I", "help": "width of an expert (256)"},
     "dtype": {"choices": ("fp32", "bf16"), "help": "of tokens and weights (fp32)"},
-    "steps": {"type": int, "metavar": "S", "help": "how often all is run and timed (5)"},
     "exchange": {
         "choices": ("auto", "single", "rounds", "spot"),
         "help": "all at once, in rounds planned or made on the spot, or the best of these (auto)",
     },
-    "seed": {"type": int, "metavar": "N", "help": "of weights and tokens (0)"},
     "port_bytes": {
         "type": int,
         "metavar": "B",
         "help": "of the busiest port of a transfer plan (4194304)",
     },
 }
+_LAMBDA: dict[str, dict[str, Any]] = {
+    "local": {
+        "action": "store_true",
+        "default": None,
+        "help": "on a stand-in on this machine, deployed to and ended; else on AWS, as deployed",
+    },
+    "name": {"metavar": "NAME", "help": "of the deployment (made from the problem's)"},
+    "bucket": {"metavar": "BUCKET", "help": "that it was deployed to, if not its own"},
+    "region": {"metavar": "REGION", "help": "of AWS (the environment's)"},
+    "weights": {"metavar": "FILE", "help": "npz with the experts' parameters (random)"},
+    "record": {"metavar": "FILE", "help": "append all that was met, for moeopt calibrate"},
+}
+_OPTIONS = _ALL | _TORCH | _LAMBDA
 
 
 def add(commands: Any) -> None:
@@ -48,19 +62,27 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("plan", metavar="PLAN", help="the plan's file, or -")
     parser.add_argument(
-        "--adapter", choices=sorted(_ADAPTERS), default="torch", help="who runs it (torch)"
+        "--adapter",
+        choices=sorted(_ADAPTERS),
+        help="who runs it (lambda if the plan is serverless, else torch)",
     )
     parser.add_argument(
         "--instance", help="its problem: a file, - or @wing/name; else sought in the library"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, no tables")
-    _add_options(parser.add_argument_group("what is run; what is left out suits the plan"))
+    titles = {
+        "what is run; what is left out suits the plan": _ALL,
+        "PyTorch workers": _TORCH,
+        "functions": _LAMBDA,
+    }
+    for title, options in titles.items():
+        _add_options(parser.add_argument_group(title), options)
     parser.set_defaults(run=run)
 
 
-def _add_options(group: Any) -> None:
+def _add_options(group: Any, options: dict[str, dict[str, Any]]) -> None:
     """Add what adapters may be told: what is not given is not handed on."""
-    for name, how in _OPTIONS.items():
+    for name, how in options.items():
         group.add_argument("--" + name.replace("_", "-"), **how)
 
 
@@ -68,24 +90,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the plan, print what was found."""
     import importlib
 
-    from moeopt.core.errors import InstanceError
-    from moeopt.core.registry import wing_of
-    from moeopt.io import load_plan_document
-
-    if args.instance == args.plan == files.STDOUT:
-        rule = "must be a file if --instance is -"
-        raise InstanceError("PLAN", "-", rule, "save one of them")
-    adapter = importlib.import_module(_ADAPTERS[args.adapter])
+    document = plans.read(args.plan, args.instance)
+    name = args.adapter or _suited(document.plan)
+    adapter = importlib.import_module(_ADAPTERS[name])
     with _named(args.plan):
-        options = adapter.Options(**_given(args, adapter.Options))
-    document = files.read(load_plan_document, args.plan)
-    problem = _problem(args, document)
-    wing = wing_of(problem)
-    if not isinstance(document.plan, wing.plan_type):
-        tag = type(document.plan).__struct_config__.tag
-        raise InstanceError(
-            f"{_shown(args.plan)}: $.plan", tag, f"must be {wing.name}", "give its plan"
-        )
+        options = adapter.Options(**_given(args, name, adapter.Options))
+    problem = plans.problem_of(args.plan, args.instance, document)
     with _named(args.plan):
         report = adapter.run_plan(problem, document.plan, options)
     if args.json:
@@ -108,18 +118,19 @@ def _named(plan: str) -> Iterator[None]:
         yield
     except InstanceError as error:
         if error.path.startswith("$"):
-            raise error.under(f"{_shown(plan)}: $") from None
+            raise error.under(f"{plans.shown(plan)}: $") from None
         if error.path in _OPTIONS:
             option = "--" + error.path.replace("_", "-")
             raise InstanceError(option, error.value, error.rule, error.remedy) from None
         raise
 
 
-def _shown(plan: str) -> str:
-    return "<stdin>" if plan == "-" else plan
+def _suited(plan: Any) -> str:
+    """Return the adapter that suits a plan."""
+    return "lambda" if type(plan).__struct_config__.tag == "serverless" else "torch"
 
 
-def _given(args: argparse.Namespace, options: Any) -> dict[str, Any]:
+def _given(args: argparse.Namespace, adapter: str, options: Any) -> dict[str, Any]:
     """Return the options that were given, which the adapter must know."""
     import dataclasses
 
@@ -129,7 +140,7 @@ def _given(args: argparse.Namespace, options: Any) -> dict[str, Any]:
     found = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
     for name, value in found.items():
         if name not in known:
-            rule = f"must not be given with --adapter {args.adapter}"
+            rule = f"must not be given to the {adapter} adapter"
             raise InstanceError(name, value, rule, "leave it out")
     if "layers" in found:
         found["layers"] = _numbers(found["layers"])
@@ -151,36 +162,3 @@ def _numbers(text: str) -> tuple[int, ...]:
             raise InstanceError("--layers", text, rule, "write them as 0,4-7")
         numbers += range(first, last + 1)
     return tuple(numbers)
-
-
-def _problem(args: argparse.Namespace, document: Any) -> Any:
-    """Return the plan's problem: the one that is named, or the library's that it was made for."""
-    from moeopt.io import problem_sha256
-
-    if args.instance is None:
-        return _of_library(args.plan, document)
-    problem = files.read_problem(args.instance)
-    if document.problem_sha256 not in (None, problem_sha256(problem)):
-        said = "$.problem_sha256: the plan was made for another problem, or this one has changed"
-        print(f"moeopt: {_shown(args.plan)}: {said}", file=sys.stderr)
-    return problem
-
-
-def _of_library(plan: str, document: Any) -> Any:
-    from moeopt.core.errors import InstanceError
-    from moeopt.io import load_problem, problem_sha256
-    from moeopt.library import entries
-
-    wanted = document.problem_sha256
-    tag = type(document.plan).__struct_config__.tag
-    for entry in entries() if wanted is not None else ():
-        if entry.wing == tag:
-            problem = load_problem(f"@{entry.name}")
-            if problem_sha256(problem) == wanted:
-                return problem
-    raise InstanceError(
-        f"{_shown(plan)}: $.problem_sha256",
-        "<none>" if wanted is None else wanted,
-        "must be that of an instance of the library if --instance is not given",
-        "name the plan's problem with --instance",
-    )

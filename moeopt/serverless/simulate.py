@@ -15,7 +15,16 @@ import numpy as np
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.serverless.plan import ServerlessPlan
 from moeopt.serverless.problem import ServerlessProblem
-from moeopt.serverless.simulate_events import Events, Gather, Line, Replica
+from moeopt.serverless.simulate_events import (
+    Events,
+    Gather,
+    Line,
+    Pauses,
+    Replica,
+    SharedLine,
+    Stored,
+    Way,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,18 @@ class World:
     eager
         A replica of design 2 reads its inputs, and the next layer any outputs, once they are
         there; in the formulas both wait for all. This one makes the formulas pessimistic.
+    sharing
+        What the gate uploads, and what the next layer reads, goes side by side: objects that are
+        on their way at the same time share the link's rate, and each has an access delay of its
+        own beside theirs. With it `queueing` asks for one link of all replicas, and `objects`
+        for nothing.
+    returning
+        The next layer reads a replica's outputs once its call has returned, all of them.
+    running
+        The next layer's function runs already: it neither starts nor loads parameters.
+    pauses
+        A replica asks for inputs that are not there again and again, with these pauses; in the
+        formulas it is told at once.
     straggling
         Standard deviation of the logarithm of each replica's slowness, whose mean is 1.
     seed
@@ -46,6 +67,10 @@ class World:
     queueing: bool = False
     whole_tokens: bool = False
     eager: bool = False
+    sharing: bool = False
+    returning: bool = False
+    running: bool = False
+    pauses: Pauses | None = None
     straggling: float = 0.0
     seed: int = 0
 
@@ -70,6 +95,9 @@ class LayerRun:
         From a replica's call to its return, ``(replicas,)``.
     waited_s
         Of it, waiting for input with nothing else to do, ``(replicas,)``.
+    vain
+        How often a replica asked for input that was not there, ``(replicas,)``: only in a world
+        with pauses.
     """
 
     latency_s: float
@@ -77,6 +105,7 @@ class LayerRun:
     tokens: FloatArray
     replica_s: FloatArray
     waited_s: FloatArray
+    vain: IntArray
 
 
 @dataclass(frozen=True)
@@ -157,6 +186,7 @@ def simulate_layer(
         tokens=np.array([sum(r.minibatches) for r in replicas], dtype=np.float64),
         replica_s=np.array([r.returned_s - r.called_s for r in replicas], dtype=np.float64),
         waited_s=np.array([r.waited_s for r in replicas], dtype=np.float64),
+        vain=np.array([r.vain for r in replicas], dtype=np.int64),
     )
 
 
@@ -217,6 +247,7 @@ def _replicas(
                     (slow * read_s[0], slow * read_s[1]),
                     slow * token_s,
                     slow * write_s,
+                    world.pauses,
                 )
             )
     return whose, made
@@ -253,27 +284,55 @@ def _through_storage(
     """Run design 1 or 2, and return the layer's latency."""
     network, expert = problem.network, problem.expert_of(layer)
     rate, delay_s = network.storage_bytes_per_s, network.access_delay_s
+
+    def line() -> Way:
+        if world.sharing:
+            return SharedLine(events, delay_s)
+        return Line(events, delay_s, each=world.objects)
+
     gather = Gather(
-        Line(events, delay_s, each=world.objects),
+        line(),
         expert.output_bytes_per_token / rate,
         sum(len(replica.minibatches) for replica in replicas),
         world.eager,
     )
-    loaded_s = problem.layers[layer].next_parameter_bytes / rate + delay_s + network.warm_start_s
-    events.at(loaded_s, gather.loaded)
+    events.at(_loaded_s(problem, layer, world), gather.loaded)
     for replica in replicas:
-        replica.call(Line(events, replica.access_s), gather.stored)
+        stored = _all_at_once(replica, gather.stored) if world.returning else gather.stored
+        replica.call(Line(events, replica.access_s), stored)
     input_s = expert.input_bytes_per_token / rate
-    link = Line(events, delay_s, each=world.objects)
+    link = line()
     if design == 2:
         _upload_whole(replicas, link, input_s, world.eager)
     else:
-        own = [Line(events, delay_s, each=world.objects) for _ in replicas]
-        _upload_in_turn(replicas, [link] * len(own) if world.queueing else own, input_s)
+        own = [link if world.queueing else line() for _ in replicas]
+        _upload_in_turn(replicas, own, input_s)
     return events.run()
 
 
-def _upload_whole(replicas: list[Replica], link: Line, input_s: float, eager: bool) -> None:
+def _loaded_s(problem: ServerlessProblem, layer: int, world: World) -> float:
+    """Return how long the next layer's function starts and loads."""
+    if world.running:
+        return 0.0
+    network = problem.network
+    loaded_s = problem.layers[layer].next_parameter_bytes / network.storage_bytes_per_s
+    return loaded_s + network.access_delay_s + network.warm_start_s
+
+
+def _all_at_once(replica: Replica, stored: Stored) -> Stored:
+    """Return what hears of a replica's outputs, and says so once all of them are there."""
+    there: list[float] = []
+
+    def one(tokens: float) -> None:
+        there.append(tokens)
+        if len(there) == len(replica.minibatches):
+            for each in there:
+                stored(each)
+
+    return one
+
+
+def _upload_whole(replicas: list[Replica], link: Way, input_s: float, eager: bool) -> None:
     """Upload each replica's inputs by the gate's link, and tell each, or all after the last."""
     missing = len(replicas)
 
@@ -290,7 +349,7 @@ def _upload_whole(replicas: list[Replica], link: Line, input_s: float, eager: bo
         link.carry(replica.minibatches[0] * input_s, partial(uploaded, replica))
 
 
-def _upload_in_turn(replicas: list[Replica], links: list[Line], input_s: float) -> None:
+def _upload_in_turn(replicas: list[Replica], links: list[Way], input_s: float) -> None:
     """Upload the first minibatch of every replica, then the second ones, and so on."""
     for turn in zip_longest(*(replica.minibatches for replica in replicas)):
         for replica, link, tokens in zip(replicas, links, turn, strict=True):
@@ -313,8 +372,7 @@ def _direct(
     for replica in replicas:
         line = there if world.queueing else Line(events)
         line.carry(sum(replica.minibatches) * input_s, partial(call, replica))
-    loaded_s = problem.layers[layer].next_parameter_bytes / network.storage_bytes_per_s
-    return events.run() + network.warm_start_s + network.access_delay_s + loaded_s
+    return events.run() + _loaded_s(problem, layer, world)
 
 
 def _answered(tokens: float) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Protocol
 
 Action = Callable[[], None]
 
@@ -39,6 +41,13 @@ class Events:
         return self.now_s
 
 
+class Way(Protocol):
+    """What carries things."""
+
+    def carry(self, seconds: float, done: Action) -> None:
+        """Carry something that takes `seconds` if it is alone, and say when it is there."""
+
+
 class Line:
     """A connection that carries one thing after the other.
 
@@ -66,6 +75,94 @@ class Line:
         self._events.at(self._free_s, done)
 
 
+class SharedLine:
+    """A connection whose rate is shared equally by all that is carried at the same time.
+
+    Parameters
+    ----------
+    events
+        Where it happens.
+    delay_s
+        Of each access, during which it takes no part of the rate.
+    """
+
+    def __init__(self, events: Events, delay_s: float = 0.0) -> None:
+        self._events, self._delay_s = events, delay_s
+        # What is carried ends when everybody has been carried for so long in all.
+        self._carried_s = self._since_s = 0.0
+        self._ends: list[tuple[float, int, Action]] = []
+        self._order = count()
+        self._turn = 0
+
+    def carry(self, seconds: float, done: Action) -> None:
+        """Carry something that takes `seconds` if it is alone, once its delay is over."""
+        self._events.at(self._events.now_s + self._delay_s, partial(self._join, seconds, done))
+
+    def _join(self, seconds: float, done: Action) -> None:
+        self._pass_time()
+        heapq.heappush(self._ends, (self._carried_s + seconds, next(self._order), done))
+        self._plan_next()
+
+    def _pass_time(self) -> None:
+        """Carry everybody on until now."""
+        now_s = self._events.now_s
+        if self._ends:
+            self._carried_s += (now_s - self._since_s) / len(self._ends)
+        self._since_s = now_s
+
+    def _plan_next(self) -> None:
+        """Let the next end happen, unless somebody joins before."""
+        self._turn += 1
+        if self._ends:
+            left_s = max(0.0, self._ends[0][0] - self._carried_s) * len(self._ends)
+            self._events.at(self._events.now_s + left_s, partial(self._end, self._turn))
+
+    def _end(self, turn: int) -> None:
+        if turn != self._turn:
+            return
+        self._pass_time()
+        # No rounding keeps what ends now from ending.
+        self._carried_s, _, done = heapq.heappop(self._ends)
+        self._plan_next()
+        done()
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How long a replica that asked for an input in vain waits before it asks again.
+
+    Attributes
+    ----------
+    first_s, most_s
+        The first pause, and the longest.
+    longer
+        Factor of each later one.
+    """
+
+    first_s: float
+    longer: float
+    most_s: float
+
+    def asked(self, begun_s: float, there_s: float, access_s: float) -> tuple[float, int]:
+        """Return when an input is asked for that is there, and how often it was in vain.
+
+        Parameters
+        ----------
+        begun_s
+            The first time.
+        there_s
+            When it is there.
+        access_s
+            What asking in vain takes.
+        """
+        pause_s, asked_s, vain = self.first_s, begun_s, 0
+        while asked_s < there_s:
+            asked_s += access_s + pause_s
+            pause_s = min(pause_s * self.longer, self.most_s)
+            vain += 1
+        return asked_s, vain
+
+
 class Replica:
     """One function of an expert.
 
@@ -86,6 +183,8 @@ class Replica:
         Of a token.
     write_s
         Of a token's outputs.
+    pauses
+        How it waits for an input; ``None`` if it is told once one is there.
 
     Attributes
     ----------
@@ -95,21 +194,24 @@ class Replica:
         When it was called, and when its last output was written.
     waited_s
         Seconds in which it waited for input with nothing else to do.
+    vain
+        How often it asked for input that was not there.
     """
 
     def __init__(
         self, events: Events, minibatches: list[float], head_s: float, read_s: tuple[float, float],
-        compute_s: float, write_s: float,
+        compute_s: float, write_s: float, pauses: Pauses | None = None,
     ) -> None:  # fmt: skip
-        self.minibatches = minibatches
+        self.minibatches, self._pauses = minibatches, pauses
         self.called_s = self.returned_s = self.waited_s = 0.0
+        self.vain = 0
         self._events, self._head_s = events, head_s
         self.access_s, self._each_s = read_s[0], read_s[1] + compute_s
         self._write_s = write_s
         self._free_s: float | None = None
         self._arrived = self._taken = self._written = 0
 
-    def call(self, out: Line, stored: Stored) -> None:
+    def call(self, out: Way, stored: Stored) -> None:
         """Call it now; its outputs go by `out`, and `stored` hears of them."""
         self._out, self._stored = out, stored
         self.called_s = self._events.now_s
@@ -128,6 +230,9 @@ class Replica:
         if self._free_s is None or self._taken >= self._arrived:
             return
         now_s = self._events.now_s
+        if self._pauses is not None:
+            now_s, vain = self._pauses.asked(self._free_s, now_s, self.access_s)
+            self.vain += vain
         self.waited_s += now_s - self._free_s
         self._free_s = None
         tokens = self.minibatches[self._taken]
@@ -161,7 +266,7 @@ class Gather:
         Whether it reads an object once that is there, or all once all are.
     """
 
-    def __init__(self, line: Line, seconds_per_token: float, objects: int, eager: bool) -> None:
+    def __init__(self, line: Way, seconds_per_token: float, objects: int, eager: bool) -> None:
         self._line, self._each_s = line, seconds_per_token
         self._missing, self._eager = objects, eager
         self._loaded = False

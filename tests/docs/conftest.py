@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.symlink(ROOT / "instances", tmp_path / "instances", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lead what boto3 asks of its environment to a stand."""
+    from moeopt.adapters.aws_lambda.stand.local import Stand
+
+    with Stand() as stand:
+        for name, value in stand.environment().items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 @pytest.fixture

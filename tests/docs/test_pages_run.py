@@ -13,16 +13,30 @@ from moeopt.cli.main import main
 #: Programs that documents name beside moeopt; ``.ci/run`` runs those of the README.
 OTHERS = {"pip", "pytest", "python", "python3", "sphinx-build", "torchrun", "."}
 
+#: Needs an account of AWS.
+LAMBDA = ROOT / "docs/adapters/lambda.md"
+
 
 def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != LAMBDA], ids=_name)
 def test_page_runs(
     page: Path, folder: Path, moeopt_prints: Callable[[list[str]], list[str]]
 ) -> None:
-    """Python blocks run in order in one namespace, and commands print what is shown."""
+    _run(page, moeopt_prints)
+
+
+@pytest.mark.usefixtures("folder", "account")
+def test_the_page_of_lambda_runs_on_a_stand(
+    moeopt_prints: Callable[[list[str]], list[str]],
+) -> None:
+    _run(LAMBDA, moeopt_prints)
+
+
+def _run(page: Path, moeopt_prints: Callable[[list[str]], list[str]]) -> None:
+    """Run Python blocks in order in one namespace; commands print what is shown."""
     namespace: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
         if block.kind in ("python", "doctest"):

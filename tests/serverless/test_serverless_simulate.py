@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from moeopt.serverless.problem import (
     paper_costs,
 )
 from moeopt.serverless.simulate import FORMULAS, World, simulate, simulate_layer
+from moeopt.serverless.simulate_events import Events, Pauses, SharedLine
 
 SEEDS = range(25)
 
@@ -278,3 +280,82 @@ def test_a_pipeline_that_writes_slowly_ends_before_its_formula() -> None:
     found, value = simulate(problem, plan).latency_s, evaluate(problem, plan).latency_s
     # 20 + 2 + 8 + 8 + 16; (6) has 8 for the first block too.
     assert (found, value) == (54.0, 60.0)
+
+
+def test_where_the_next_layer_runs_already_nothing_is_loaded() -> None:
+    problem = alone([1.0])
+    assert gained(problem, plan_of(problem, 3), World(running=True)) == -5.0
+    assert simulate_layer(problem, plan_of(problem, 2), 0, World(running=True)).latency_s == 8.0
+    # Loaded at 5, gathered by 8: it is what the functions take that counts.
+    slow = alone([1.0], warm_start_s=20.0)
+    assert gained(slow, plan_of(slow, 2), World(running=True)) == 0.0
+
+
+def test_what_shares_a_link_is_there_later_or_earlier() -> None:
+    """Uploads of 2 and 6 s, a delay of 1 s each: there at 5 and 9 s, in turns at 3 and 9 s."""
+    problem = alone([2.0, 6.0], access_delay_s=1.0)
+    plan = plan_of(problem, 2)
+    run = simulate_layer(problem, plan, 0, World(eager=True, sharing=True, running=True))
+    # Started at 4 s; read and computed in 7 and 19 s, written in 3 and 7 s.
+    assert run.replica_s.tolist() == [15.0, 35.0]
+    assert run.waited_s.tolist() == [1.0, 5.0]
+    # Read with a delay of its own.
+    assert run.latency_s == 42.0
+    run = simulate_layer(problem, plan, 0, World(eager=True, running=True))
+    assert run.replica_s.tolist() == [14.0, 35.0]
+    assert run.latency_s == 41.0
+
+
+def carried(begun: list[float], sizes: list[float], delay_s: float) -> dict[int, float]:
+    """Return when each of some things was there that a shared line carried."""
+    events, ended = Events(), dict[int, float]()
+    line = SharedLine(events, delay_s)
+
+    def end(k: int) -> None:
+        ended[k] = events.now_s
+
+    for k, (start, size) in enumerate(zip(begun, sizes, strict=True)):
+        events.at(start, partial(line.carry, size, partial(end, k)))
+    events.run()
+    return ended
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_shared_line_carries_all_it_was_given(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    begun, sizes = np.sort(rng.integers(0, 10, 12) / 4), rng.integers(0, 9, 12) / 4
+    ended = carried(begun.tolist(), sizes.tolist(), 0.5)
+    assert sorted(ended) == list(range(12))
+    free = 0.0
+    for k in range(12):
+        assert ended[k] >= begun[k] + 0.5 + sizes[k] - 1e-9
+        # It is idle only if there is nothing to carry.
+        free = max(free, begun[k] + 0.5) + sizes[k]
+    assert max(ended.values()) == pytest.approx(free)
+
+
+def test_outputs_of_a_call_are_read_when_it_has_returned() -> None:
+    """Two minibatches of 1 token: written at 7 and 10 s, and 1 s each to read."""
+    problem = alone([2.0])
+    plan = plan_of(problem, 1, 1)
+    early = simulate_layer(problem, plan, 0, World(eager=True))
+    late = simulate_layer(problem, plan, 0, World(eager=True, returning=True))
+    assert early.replica_s.tolist() == late.replica_s.tolist() == [10.0]
+    assert early.latency_s == 11.0
+    assert late.latency_s == 12.0
+
+
+def test_inputs_are_asked_for_until_they_are_there() -> None:
+    """There at 7 s; asked for at 4 and 6 s in vain, which takes 1 s, then 1 and 2 s are waited."""
+    problem = alone([6.0], access_delay_s=1.0)
+    plan = plan_of(problem, 2)
+    run = simulate_layer(problem, plan, 0, World(pauses=Pauses(1.0, 2.0, 10.0)))
+    assert run.vain.tolist() == [2]
+    assert run.waited_s.tolist() == [5.0]
+    told = simulate_layer(problem, plan, 0)
+    assert told.vain.tolist() == [0]
+    assert run.replica_s.tolist() == [told.replica_s[0] + 2.0]
+    # What is there when it is asked for first is asked for once.
+    early = alone([1.0], access_delay_s=1.0)
+    assert simulate_layer(early, plan, 0, World(pauses=Pauses(1.0, 2.0, 10.0))).vain.tolist() == [0]
+    assert Pauses(1.0, 3.0, 4.0).asked(0.0, 20.0, 0.5) == (23.0, 6)

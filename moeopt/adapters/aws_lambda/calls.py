@@ -60,6 +60,9 @@ class Call(Document, frozen=True, kw_only=True):
         What was said of it.
     seconds
         The function's own clock, if it answered.
+    estimated
+        Whether the platform's report was lost of a call that ran, or may have: its seconds are
+        then the caller's round trip.
     """
 
     function: str
@@ -82,6 +85,7 @@ class Call(Document, frozen=True, kw_only=True):
     error: str | None = None
     message: str = ""
     seconds: Seconds | None = None
+    estimated: bool = False
 
     @property
     def tokens(self) -> int:

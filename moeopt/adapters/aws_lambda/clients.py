@@ -7,6 +7,7 @@ and ``AWS_ENDPOINT_URL`` leads to a local stand.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,8 @@ def connect(session: Any = None, region: str | None = None, endpoint: str | None
     from botocore.config import Config
 
     session = boto3.Session() if session is None else session
-    region = region or session.region_name
+    # Boto3 itself reads AWS_DEFAULT_REGION only.
+    region = region or session.region_name or os.environ.get("AWS_REGION")
     if region is None:
         raise AdapterError("no AWS region is set: give --region, or set AWS_REGION")
 
@@ -108,8 +110,6 @@ def connect(session: Any = None, region: str | None = None, endpoint: str | None
 
 def _elsewhere(endpoint: str | None) -> bool:
     """Tell whether calls go to an address of a stand, which has no host name for each bucket."""
-    import os
-
     named = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
     return endpoint is not None or any(os.environ.get(name) for name in named)
 

@@ -10,7 +10,7 @@ from moeopt.adapters.torch.exchange import Route, SingleExchange, Sizes
 from moeopt.adapters.torch.layer import rank_and_world
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.rounds import RoundsRoute
-from moeopt.adapters.torch.spot import SpotExchange, parts_s, sent_rows, spot_parts
+from moeopt.adapters.torch.spot import compile_rounds, parts_s, sent_rows, spot_parts
 from moeopt.core.arrays import IntArray
 from moeopt.transfers.plan import TransferPlan
 
@@ -50,7 +50,9 @@ class ChosenExchange:
     def __init__(self, link: Link, plan: TransferPlan | None = None, group: Any = None) -> None:
         self.group, self.link = group, link
         self.taken: Counter[Way] = Counter()
-        self._single, self._spot = SingleExchange(group), SpotExchange(group, link)
+        self._single = SingleExchange(group)
+        # The first step must not wait for compiled code.
+        compile_rounds()
         self._cuts = None if plan is None else Cuts.of(plan, rank_and_world(group)[1])
 
     def route(self, sizes: Sizes, row_bytes: int) -> Route:

@@ -9,6 +9,9 @@ import torch
 
 Phase = Literal["gate", "dispatch", "compute", "combine", "aggregation"]
 
+#: A mark: an event on a GPU, or the host's clock.
+Stamp = float | torch.cuda.Event
+
 PHASES: tuple[Phase, ...] = ("gate", "dispatch", "compute", "combine", "aggregation")
 
 
@@ -24,11 +27,11 @@ class PhaseClock:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._cuda = device.type == "cuda"
-        self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
+        self._marks: list[tuple[Phase | None, Stamp]] = []
 
     def mark(self, phase: Phase | None) -> None:
         """Mark the end of a phase that began with the mark before; ``None`` begins a step."""
-        at: float | torch.cuda.Event
+        at: Stamp
         if self._cuda:
             at = torch.cuda.Event(enable_timing=True)
             at.record(torch.cuda.current_stream(self._device))
@@ -43,12 +46,13 @@ class PhaseClock:
         found: dict[Phase, list[float]] = {phase: [] for phase in PHASES}
         for (_, before), (phase, after) in zip(self._marks, self._marks[1:], strict=False):
             if phase is not None:
-                found[phase].append(_between(before, after))
+                found[phase].append(seconds_between(before, after))
         self._marks = []
         return found
 
 
-def _between(before: float | torch.cuda.Event, after: float | torch.cuda.Event) -> float:
+def seconds_between(before: Stamp, after: Stamp) -> float:
+    """Return the seconds between two marks."""
     if isinstance(before, torch.cuda.Event):
         assert isinstance(after, torch.cuda.Event)
         return float(before.elapsed_time(after)) * 1e-3

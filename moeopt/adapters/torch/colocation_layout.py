@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from moeopt.adapters.torch.layout import Layout
+from moeopt.adapters.torch.layout import Layout, require_valid
 from moeopt.colocation.plan import ColocationPlan, violations
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.errors import InstanceError
 
 
 def layouts_of_colocation(problem: ColocationProblem, plan: ColocationPlan) -> list[Layout]:
@@ -69,10 +68,7 @@ def tokens_of_colocation(
 
 def _devices(problem: ColocationProblem, plan: ColocationPlan) -> list[IntArray]:
     """Return the device of each expert of each model, if the plan is valid."""
-    broken = violations(problem, plan)
-    if broken:
-        said = f"<breaks {broken[0].constraint}>"
-        raise InstanceError(broken[0].path, said, broken[0].message, "repair the plan")
+    require_valid(violations(problem, plan))
     return [
         device[: model.num_experts].astype(np.int64)
         for model, device in zip(problem.models, plan.device, strict=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray, numbers_of
 from moeopt.core.errors import InstanceError
-from moeopt.placement.plan import PlacementPlan
+from moeopt.core.wing import Violation
+from moeopt.placement.plan import PlacementPlan, violations
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.split import shares_of_plan
 
@@ -131,6 +132,14 @@ class Layout:
         return Layout(self.expert_of_slot, slots, share)
 
 
+def require_valid(broken: Sequence[Violation]) -> None:
+    """Raise `InstanceError` if a plan breaks its problem's rules."""
+    if broken:
+        first = broken[0]
+        rule = f"must keep {first.constraint}: {first.message}"
+        raise InstanceError(first.path, "<the plan>", rule, "solve the problem again")
+
+
 def layouts_of_plan(problem: PlacementProblem, plan: PlacementPlan) -> list[Layout]:
     """Return one layout for each layer of a plan, with the problem's split of tokens.
 
@@ -143,13 +152,7 @@ def layouts_of_plan(problem: PlacementProblem, plan: PlacementPlan) -> list[Layo
     InstanceError
         If the plan breaks the problem's rules.
     """
-    from moeopt.placement.plan import violations
-
-    broken = violations(problem, plan)
-    if broken:
-        raise InstanceError(
-            broken[0].path, "<the plan>", f"must keep {broken[0].constraint}", broken[0].message
-        )
+    require_valid(violations(problem, plan))
     slots, device = problem.slots(), problem.slot_device()
     tables = plan.physical_to_logical
     if problem.split == "even":

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from moeopt.adapters.torch.clock import PHASES, Phase
+from moeopt.adapters.torch.clock import PHASES, Phase, Stamp, seconds_between
 from moeopt.core.arrays import FloatArray
 from moeopt.timeline import Spans
-
-_Stamp = float | torch.cuda.Event
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ class Marks:
     """
 
     models: int = 0
-    now: Callable[[], _Stamp] | None = None
-    start: dict[tuple[Phase, int], _Stamp] = field(default_factory=dict)
-    end: dict[tuple[Phase, int], _Stamp] = field(default_factory=dict)
+    now: Callable[[], Stamp] | None = None
+    start: dict[tuple[Phase, int], Stamp] = field(default_factory=dict)
+    end: dict[tuple[Phase, int], Stamp] = field(default_factory=dict)
 
     @property
     def timed(self) -> bool:
@@ -89,10 +87,10 @@ class Marks:
     def measured(self) -> MeasuredRound:
         """Return the round; all of it must have happened."""
         origin = self.start["gate", 0]
-        zero = _seconds(origin, self.end["gate", 0])
+        zero = seconds_between(origin, self.end["gate", 0])
 
-        def since(stamps: dict[tuple[Phase, int], _Stamp], phase: Phase) -> FloatArray:
-            each = [_seconds(origin, stamps[phase, model]) for model in range(self.models)]
+        def since(stamps: dict[tuple[Phase, int], Stamp], phase: Phase) -> FloatArray:
+            each = [seconds_between(origin, stamps[phase, model]) for model in range(self.models)]
             return np.array(each) - zero
 
         spans = {phase: Spans(since(self.start, phase), since(self.end, phase)) for phase in PHASES}
@@ -130,11 +128,3 @@ def _recorded() -> torch.cuda.Event:
     event = torch.cuda.Event(enable_timing=True)
     event.record()
     return event
-
-
-def _seconds(before: _Stamp, after: _Stamp) -> float:
-    if isinstance(before, torch.cuda.Event):
-        assert isinstance(after, torch.cuda.Event)
-        return float(before.elapsed_time(after)) * 1e-3
-    assert not isinstance(after, torch.cuda.Event)
-    return after - before

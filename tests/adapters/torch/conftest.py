@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from torch_forked import Forked
 from torch_pools import Pool
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share workers in one process of xdist (``--dist loadgroup``)."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            group = "transformers" if "_hf" in item.path.stem else "workers"
-            item.add_marker(pytest.mark.xdist_group(group))
+def _shared(kind: Callable[[int], Pool | Forked], world: int) -> Any:
+    @pytest.fixture(scope="session")
+    def ranks() -> Iterator[Pool | Forked]:
+        started = kind(world)
+        yield started
+        started.close()
+
+    return ranks
 
 
-@pytest.fixture(scope="session")
-def workers2() -> Iterator[Pool]:
-    pool = Pool(2)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture(scope="session")
-def workers4() -> Iterator[Pool]:
-    pool = Pool(4)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture(scope="session")
-def forked2() -> Iterator[Forked]:
-    ranks = Forked(2)
-    yield ranks
-    ranks.close()
-
-
-@pytest.fixture(scope="session")
-def forked4() -> Iterator[Forked]:
-    ranks = Forked(4)
-    yield ranks
-    ranks.close()
+workers2, workers4 = _shared(Pool, 2), _shared(Pool, 4)
+forked2, forked4 = _shared(Forked, 2), _shared(Forked, 4)

@@ -16,6 +16,7 @@ from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.run import RunOptions, run_plan
 from moeopt.adapters.torch.run.bytes_job import run_bytes
+from moeopt.adapters.torch.run.common import Shape
 from moeopt.adapters.torch.run.layer_job import LayerJob, LayerRun, run_layer
 from moeopt.adapters.torch.run.measure import foreseen, measured_constants
 from moeopt.adapters.torch.run.options import ExchangeName
@@ -30,7 +31,6 @@ from moeopt.adapters.torch.run.transfers import (
     require_arrived,
     whole_rows,
 )
-from moeopt.adapters.torch.run.worker import Shape
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.core.table import print_tables
 

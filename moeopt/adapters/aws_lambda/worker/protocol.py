@@ -22,6 +22,12 @@ NUMBER = np.dtype("<f4")
 #: whether a warm function keeps it (``"1"``), and what computes (``"numpy"`` or ``"torch"``).
 BUCKET, WEIGHTS, KEEP, ENGINE = "MOEOPT_BUCKET", "MOEOPT_WEIGHTS", "MOEOPT_KEEP", "MOEOPT_ENGINE"
 
+#: Seconds between the first two requests for an input that is not there yet, what each later
+#: pause is longer by, and the longest one. A pause grows with what was waited for already, so
+#: that the last one is a small part of the whole; each request costs as much as 0.2 s of a
+#: function of 128 MB.
+FIRST_PAUSE_S, LONGER, LONGEST_PAUSE_S = 0.002, 1.5, 0.5
+
 Tensor = npt.NDArray[np.float32]
 
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from moeopt.adapters.torch.exchange import Exchange, Route, SingleExchange, Sizes
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.rounds import RoundsExchange
-from moeopt.adapters.torch.run.worker import device_here, timed
+from moeopt.adapters.torch.run.common import device_here, timed
 from moeopt.adapters.torch.spot import SpotExchange
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.transfers.plan import TransferPlan

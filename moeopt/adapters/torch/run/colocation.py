@@ -10,6 +10,7 @@ import numpy as np
 
 from moeopt.adapters.torch.clock import PHASES, Phase
 from moeopt.adapters.torch.colocation_layout import layouts_of_colocation, tokens_of_colocation
+from moeopt.adapters.torch.run.common import Shape, measured_link
 from moeopt.adapters.torch.run.layer_job import LayerJob
 from moeopt.adapters.torch.run.measure import foreseen, measured_constants
 from moeopt.adapters.torch.run.options import (
@@ -20,13 +21,12 @@ from moeopt.adapters.torch.run.options import (
     chosen_world,
     started,
 )
-from moeopt.adapters.torch.run.placement import FOLD, HIDDEN, INNER, STEPS, TOKENS
+from moeopt.adapters.torch.run.placement import FOLD, STEPS, TOKENS, chosen_shape
 from moeopt.adapters.torch.run.predict import Constants
 from moeopt.adapters.torch.run.report import require_right
 from moeopt.adapters.torch.run.round_job import RoundRun, run_round
 from moeopt.adapters.torch.run.tables import compared, workers
 from moeopt.adapters.torch.run.tokens import Batch
-from moeopt.adapters.torch.run.worker import Shape, measured_link
 from moeopt.colocation.plan import ColocationPlan
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.table import Table
@@ -148,16 +148,7 @@ def run_colocation(
     backend = chosen_backend(options.backend, world)
     batches = _batches(problem, plan, world, options.tokens)
     steps = options.steps or STEPS
-    shapes = tuple(
-        Shape(
-            experts=model.num_experts,
-            hidden=options.hidden or HIDDEN,
-            inner=options.inner or INNER,
-            dtype=options.dtype or "fp32",
-            seed=options.seed or 0,
-        )
-        for model in problem.models
-    )
+    shapes = tuple(chosen_shape(options, model.num_experts) for model in problem.models)
     with started(world, backend) as workers:
         link = asked(workers, measured_link)[0]
         jobs = [

@@ -19,9 +19,7 @@ from moeopt.adapters.torch.layer import ExpertParallel, Turn
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.rounds import RoundsExchange
-from moeopt.adapters.torch.run.options import ExchangeName
-from moeopt.adapters.torch.run.tokens import Batch
-from moeopt.adapters.torch.run.worker import (
+from moeopt.adapters.torch.run.common import (
     Shape,
     built,
     largest,
@@ -30,6 +28,8 @@ from moeopt.adapters.torch.run.worker import (
     tokens_here,
     truth,
 )
+from moeopt.adapters.torch.run.options import ExchangeName
+from moeopt.adapters.torch.run.tokens import Batch
 from moeopt.adapters.torch.spot import SpotExchange
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.transfers.plan import TransferPlan

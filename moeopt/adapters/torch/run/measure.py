@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from moeopt.adapters.torch.run.common import built, mixed, tokens_here
 from moeopt.adapters.torch.run.layer_job import (
     WARM_UP,
     LayerJob,
@@ -16,7 +17,6 @@ from moeopt.adapters.torch.run.layer_job import (
 )
 from moeopt.adapters.torch.run.options import asked
 from moeopt.adapters.torch.run.predict import Constants, Cost, expected_traffic, predicted
-from moeopt.adapters.torch.run.worker import built, mixed, tokens_here
 from moeopt.adapters.torch.workers import Workers
 from moeopt.core.arrays import FloatArray
 from moeopt.timeline import LayerTime

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from moeopt.adapters.torch.workers import Backend, Workers
 from moeopt.core.arguments import whole
 from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.core.wing import Violation
 
 Dtype = Literal["fp32", "bf16"]
 ExchangeName = Literal["auto", "single", "rounds", "spot"]
@@ -116,14 +115,6 @@ def require_torch() -> None:
         raise AdapterError("the torch adapter needs PyTorch: pip install 'moeopt[torch]'") from None
     if not torch.distributed.is_available():
         raise AdapterError("this build of PyTorch has no torch.distributed: install another")
-
-
-def require_valid(broken: Sequence[Violation]) -> None:
-    """Raise `InstanceError` if a plan breaks its problem's rules."""
-    if broken:
-        first = broken[0]
-        rule = f"must keep {first.constraint}: {first.message}"
-        raise InstanceError(first.path, "<the plan>", rule, "solve the problem again")
 
 
 def started(world: int, backend: Backend) -> Workers:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from moeopt.adapters.torch.layout import Layout, layouts_of_plan
 from moeopt.adapters.torch.link import Link
+from moeopt.adapters.torch.run.common import Shape, measured_link
 from moeopt.adapters.torch.run.layer_job import LayerJob, run_layer
 from moeopt.adapters.torch.run.measure import foreseen, measured_constants
 from moeopt.adapters.torch.run.options import (
@@ -31,7 +32,6 @@ from moeopt.adapters.torch.run.tokens import (
     sent_tokens,
     tokens_of_trace,
 )
-from moeopt.adapters.torch.run.worker import Shape, measured_link
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import InstanceError
 from moeopt.placement.plan import PlacementPlan
@@ -86,13 +86,7 @@ def run_placement(
     layers = chosen_layers(options.layers, problem.num_layers)
     tokens = _tokens(problem, plan, options, world, layers)
     backend = chosen_backend(options.backend, world)
-    shape = Shape(
-        experts=problem.num_experts,
-        hidden=options.hidden or HIDDEN,
-        inner=options.inner or INNER,
-        dtype=options.dtype or "fp32",
-        seed=options.seed or 0,
-    )
+    shape = chosen_shape(options, problem.num_experts)
     exchange: ExchangeName = options.exchange or "auto"
     steps = options.steps or STEPS
     with started(world, backend) as workers:
@@ -121,6 +115,17 @@ def run_placement(
         shape=shape,
         constants=constants,
         layers=tuple(reports),
+    )
+
+
+def chosen_shape(options: RunOptions, experts: int) -> Shape:
+    """Return the layer asked for, of so many experts."""
+    return Shape(
+        experts=experts,
+        hidden=options.hidden or HIDDEN,
+        inner=options.inner or INNER,
+        dtype=options.dtype or "fp32",
+        seed=options.seed or 0,
     )
 
 

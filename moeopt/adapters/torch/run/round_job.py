@@ -13,8 +13,8 @@ import torch.distributed as dist
 from moeopt.adapters.torch.clock import PHASES
 from moeopt.adapters.torch.colocated import Colocated
 from moeopt.adapters.torch.exchange import SingleExchange
+from moeopt.adapters.torch.run.common import built, device_here, largest, timed, truth
 from moeopt.adapters.torch.run.layer_job import LayerJob, tokens_of
-from moeopt.adapters.torch.run.worker import built, device_here, largest, timed, truth
 from moeopt.adapters.torch.turn_clock import MeasuredRound, TurnClock
 from moeopt.core.arrays import FloatArray
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from moeopt.adapters.torch.clock import PHASES
+from moeopt.adapters.torch.run.common import Shape
 from moeopt.adapters.torch.run.options import TOLERANCE
 from moeopt.adapters.torch.run.predict import Constants
 from moeopt.adapters.torch.run.report import LayerReport
-from moeopt.adapters.torch.run.worker import Shape
 from moeopt.core.table import Cell, Column, Table, time_text, time_unit
 
 _MIB = 2.0**20

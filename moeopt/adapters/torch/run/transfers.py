@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from moeopt.adapters.torch.cuts import Cuts
+from moeopt.adapters.torch.layout import require_valid
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.run.bytes_job import ROW_BYTES, ByteRun, Way, run_bytes
+from moeopt.adapters.torch.run.common import measured_link
 from moeopt.adapters.torch.run.options import (
     RunOptions,
     asked,
     chosen_backend,
     chosen_world,
-    require_valid,
     started,
 )
 from moeopt.adapters.torch.run.tables import compared, workers
-from moeopt.adapters.torch.run.worker import measured_link
 from moeopt.adapters.torch.spot import parts_s, spot_parts
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError, InstanceError

@@ -1,0 +1,1 @@
+"""How a deployment is made and removed: what is there, and the calls that change it."""

@@ -1,0 +1,88 @@
+"""A stand, and a layer that is run on it again and again, under one plan after the other."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import numpy as np
+
+from moeopt.adapters.aws_lambda.calls import LayerRecord
+from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
+from moeopt.adapters.aws_lambda.fleet import Fleet
+from moeopt.adapters.aws_lambda.gate import Gate
+from moeopt.adapters.aws_lambda.reference import reference
+from moeopt.adapters.aws_lambda.routing import routed
+from moeopt.adapters.aws_lambda.stand.local import Stand
+from moeopt.adapters.aws_lambda.stand.shape import Shape
+from moeopt.adapters.aws_lambda.weights import Weights, random_weights
+from moeopt.core.arrays import IntArray
+from moeopt.core.errors import AdapterError
+from moeopt.serverless.plan import ServerlessPlan
+from moeopt.serverless.problem import ServerlessProblem
+
+#: Largest difference from the reference, as a part of its largest output.
+TOLERANCE = 1e-5
+
+
+class Bench:
+    """A stand with a deployment of one layer; a context manager that ends it.
+
+    Parameters
+    ----------
+    shape
+        What the stand is told to be.
+    problem
+        Gives the experts.
+    """
+
+    def __init__(self, shape: Shape, problem: ServerlessProblem) -> None:
+        self._stand = Stand(shape)
+        self._clients = self._stand.clients()
+        self._options = DeployOptions(name="bench")
+        self._weights: Weights = random_weights(problem)
+
+    def fleet(self, problem: ServerlessProblem, plan: ServerlessPlan) -> Fleet:
+        """Return the plan under the deployment's name."""
+        return fleet_of(problem, plan, self._options, self._clients)
+
+    def run(self, fleet: Fleet, tokens: IntArray, repeats: int) -> list[LayerRecord]:
+        """Return the records of warm batches, each compared with the reference.
+
+        Parameters
+        ----------
+        fleet
+            Deployed first; what is deployed already stays.
+        tokens
+            Of each expert, ``(experts,)``.
+        repeats
+            Warm batches, after one that is not counted.
+
+        Raises
+        ------
+        AdapterError
+            If a call fails, or an output is wrong.
+        """
+        deploy(fleet, self._weights, self._clients, self._options)
+        batch = routed(tokens, fleet.widths(0)[0])
+        truth = reference(self._weights, 0, *batch)
+        allowed = TOLERANCE * float(np.abs(truth).max())
+        records = []
+        with Gate(fleet, self._clients) as gate:
+            for _ in range(1 + repeats):
+                result = gate.layer(0, *batch)
+                difference = float(np.abs(result.outputs - truth).max())
+                if not difference <= allowed:
+                    raise AdapterError(f"outputs differ from the reference's by {difference:.3g}")
+                records.append(result.record)
+        return records[1:]
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stand.close()

@@ -1,0 +1,94 @@
+"""More than a call carries or a function holds: pieces are halved until they fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from lambda_cases import mini, plan_of
+from lambda_deployed import deployed
+
+from moeopt.adapters.aws_lambda.batch import LayerError
+from moeopt.adapters.aws_lambda.clients import Clients
+from moeopt.adapters.aws_lambda.stand.local import Stand
+from moeopt.adapters.aws_lambda.stand.shape import Shape
+from moeopt.describe.pricing import PriceBook, price_book
+from moeopt.serverless.problem import ExpertFunction, ServerlessLayer, ServerlessProblem, VcpuModel
+
+_KB, _MB = 2**10, 2**20
+
+
+def generous() -> PriceBook:
+    """Return Lambda's prices with a payload that it does not really take."""
+    book = price_book("aws-lambda")
+    limits = msgspec.structs.replace(book.limits, payload_bytes=64 * _MB)
+    return msgspec.structs.replace(book, limits=limits)
+
+
+def one_expert(tokens: int, input_bytes: int, output_bytes: int, **more: Any) -> ServerlessProblem:
+    """Return a layer of one expert with one hidden value."""
+    expert = ExpertFunction(
+        parameter_bytes=input_bytes + output_bytes,
+        input_bytes_per_token=input_bytes,
+        output_bytes_per_token=output_bytes,
+        compute=VcpuModel(seconds_per_token=1e-5),
+    )
+    layer = ServerlessLayer(tokens=np.array([float(tokens)]))
+    return mini(expert=expert, layers=(layer,), **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "said"),
+    [
+        ("request", (16 * _KB, 16), "RequestTooLargeException"),
+        ("response", (16, 16 * _KB), "Function.ResponseSizeTooLarge"),
+    ],
+)
+def test_lambda_faults_limits_a_payload_too_large_is_halved(
+    stand: Stand, clients: Clients, name: str, sizes: tuple[int, int], said: str
+) -> None:
+    problem = one_expert(300, *sizes, prices=generous())
+    plan = plan_of(problem, 3, memory_mb=1769)
+    with deployed(name, problem, plan, clients) as here, here.gate() as gate:
+        result = here.batch(gate, 0).run()
+        here.require_right(0, result)
+        calls = result.record.calls
+        assert [call.tokens for call in calls] == [300, 150, 150]
+        assert [call.error for call in calls] == ["payload", None, None]
+        assert said in calls[0].message
+        # A request that is refused never runs; a function whose answer is refused did.
+        assert (calls[0].billed_s > 0) == (name == "response")
+
+
+def test_lambda_faults_limits_a_token_too_large_by_itself_is_told(
+    stand: Stand, clients: Clients
+) -> None:
+    problem = one_expert(2, 5 * _MB, 16, prices=generous())
+    plan = plan_of(problem, 3, memory_mb=1769)
+    with deployed("token", problem, plan, clients) as here, here.gate() as gate:
+        with pytest.raises(LayerError, match=r"2 of 2 tokens.*payload.*RequestTooLarge") as caught:
+            here.batch(gate, 0).run()
+        assert [one.piece.tokens for one in caught.value.lost] == [1, 1]
+
+
+def test_lambda_faults_limits_out_of_memory_is_halved(stand: Stand, clients: Clients) -> None:
+    # The plan knows nothing of what the process itself takes, nor of copies.
+    problem = one_expert(3000, 16, 16 * _KB)
+    plan = plan_of(problem, 2, memory_mb=128)
+    stand.reshape(Shape(processors=False))
+    try:
+        with deployed("memory", problem, plan, clients) as here, here.gate() as gate:
+            result = here.batch(gate, 0).run()
+            here.require_right(0, result)
+    finally:
+        stand.reshape(Shape())
+    calls = result.record.calls
+    first = min(calls, key=lambda call: call.began_s)
+    assert (first.tokens, first.error) == (3000, "memory")
+    assert first.billed_s > 0
+    assert first.used_mb is not None
+    assert first.used_mb >= 122
+    assert sum(call.tokens for call in calls if call.error is None) == 3000
+    assert {call.error for call in calls} == {"memory", None}
