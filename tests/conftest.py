@@ -55,6 +55,9 @@ def _group(nodeid: str) -> str | None:
             folder = of[1] if of else ""
         case ["adapters", "torch", name] if "_hf" in name:
             return "transformers"
+        case ["adapters", "aws_lambda", name]:
+            # Two groups, each with a stand of its own, take about as long as each other.
+            return f"aws_lambda {'a-g' if name < 'test_lambda_h' else 'h-z'}"
         case ["adapters", name, *_] | ["bench", "test_bench_torch.py" as name]:
             return name
         case [folder, *_]:

@@ -31,7 +31,7 @@ SHARES = (0.75, 0.25)
 #: What the stand is told to be: S3's delays are some four times as long, which would only take
 #: longer to measure; a call's bytes are slow, so that designs cross within what a call carries.
 PLATFORM = Network(
-    storage_bytes_per_s=65e6,
+    storage_bytes_per_s=40e6,
     function_bytes_per_s=15e6,
     access_delay_s=0.025,
     warm_start_s=0.02,

@@ -24,6 +24,10 @@ from moeopt.serverless.problem import ServerlessProblem
 TOLERANCE = 1e-5
 
 
+#: Of every function: longer than any batch takes.
+TIMEOUT_S = 60
+
+
 class Bench:
     """A stand with a deployment of one layer; a context manager that ends it.
 
@@ -38,7 +42,9 @@ class Bench:
     def __init__(self, shape: Shape, problem: ServerlessProblem) -> None:
         self._stand = Stand(shape)
         self._clients = self._stand.clients()
-        self._options = DeployOptions(name="bench")
+        # With one time-out for all plans their functions differ in memory alone.
+        self._options = DeployOptions(name="bench", timeout_s=TIMEOUT_S)
+        self._memory_mb: list[list[int]] = []
         self._weights: Weights = random_weights(problem)
 
     def fleet(self, problem: ServerlessProblem, plan: ServerlessPlan) -> Fleet:
@@ -48,33 +54,39 @@ class Bench:
     def run(self, fleet: Fleet, tokens: IntArray, repeats: int) -> list[LayerRecord]:
         """Return the records of warm batches, each compared with the reference.
 
+        If functions have another memory than before, one more batch goes first, uncounted.
+
         Parameters
         ----------
         fleet
-            Deployed first; what is deployed already stays.
+            Deployed first, unless its functions are there.
         tokens
             Of each expert, ``(experts,)``.
         repeats
-            Warm batches, after one that is not counted.
+            Warm batches.
 
         Raises
         ------
         AdapterError
             If a call fails, or an output is wrong.
         """
-        deploy(fleet, self._weights, self._clients, self._options)
+        memory_mb = fleet.plan.memory_mb.tolist()
+        changed = memory_mb != self._memory_mb
+        if changed:
+            deploy(fleet, self._weights, self._clients, self._options)
+            self._memory_mb = memory_mb
         batch = routed(tokens, fleet.widths(0)[0])
         truth = reference(self._weights, 0, *batch)
         allowed = TOLERANCE * float(np.abs(truth).max())
         records = []
         with Gate(fleet, self._clients) as gate:
-            for _ in range(1 + repeats):
+            for _ in range(repeats + changed):
                 result = gate.layer(0, *batch)
                 difference = float(np.abs(result.outputs - truth).max())
                 if not difference <= allowed:
                     raise AdapterError(f"outputs differ from the reference's by {difference:.3g}")
                 records.append(result.record)
-        return records[1:]
+        return records[-repeats:]
 
     def __enter__(self) -> Bench:
         return self

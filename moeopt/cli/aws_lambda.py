@@ -243,7 +243,9 @@ def _named(plan: str | None = None, name: str = "--name") -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(f"moeopt: {line}", file=sys.stderr, flush=True)
+    # In one piece: other threads may print too.
+    sys.stderr.write(f"moeopt: {line}\n")
+    sys.stderr.flush()
 
 
 def _print(args: argparse.Namespace, document: Any, tables: Sequence[Table]) -> None:

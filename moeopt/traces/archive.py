@@ -72,7 +72,8 @@ def read_arrays(
     name = os.fspath(path)
     try:
         with opened_zip(name) as archive:
-            held = [member.removesuffix(".npy") for member in archive.namelist()]
+            members = [member for member in archive.namelist() if member.endswith(".npy")]
+            held = [member.removesuffix(".npy") for member in members]
             missing = [key for key in required if key not in held]
             if missing:
                 raise InstanceError(

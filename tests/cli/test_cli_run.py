@@ -193,3 +193,14 @@ def test_without_torch(run: Run, solved: Solved, monkeypatch: pytest.MonkeyPatch
     ran = run("run", solved("@placement/tiny-replicas"))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == "moeopt: the torch adapter needs PyTorch: pip install 'moeopt[torch]'\n"
+
+
+@pytest.mark.parametrize("missing", ["boto3", "moto", "awslambdaric"])
+def test_without_what_functions_take(
+    run: Run, solved: Solved, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    ran = run("run", solved("@serverless/tiny-2x4"), "--local")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    needed = "aws" if missing == "boto3" else "stand"
+    assert ran.err.endswith(f" needs {missing}: pip install 'moeopt[{needed}]'\n")

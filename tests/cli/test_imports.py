@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = {"numba", "ortools", "pulp", "scipy", "matplotlib", "torch", "boto3", "networkx", "pandas"}
+HEAVY = {
+    "numba", "ortools", "pulp", "scipy", "matplotlib", "torch", "networkx", "pandas",
+    "boto3", "botocore", "moto", "flask", "awslambdaric",
+}  # fmt: skip
 
 _LIST = "import sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
 
@@ -25,6 +28,7 @@ def _loaded(code: str) -> set[str]:
         "import moeopt",
         "from moeopt.cli.main import main; main(['--help'])",
         "from moeopt.cli.main import main; main(['solve', '--help'])",
+        "from moeopt.cli.main import main; main(['lambda', 'deploy', '--help'])",
     ],
 )
 def test_start_up_is_light(code: str) -> None:

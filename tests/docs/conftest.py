@@ -23,8 +23,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lead what boto3 asks of its environment to a stand."""
+    from moeopt.adapters.aws_lambda import package, wanted
     from moeopt.adapters.aws_lambda.stand.local import Stand
 
+    def without_numpy(architecture: str, *_: object, bare: bool) -> package.Package:
+        return package.code_package(architecture, bare=True)
+
+    # Functions of a stand find NumPy without it. To pack it is the adapter's tests' to do.
+    monkeypatch.setattr(wanted, "code_package", without_numpy)
     with Stand() as stand:
         for name, value in stand.environment().items():
             monkeypatch.setenv(name, value)

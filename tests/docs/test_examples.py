@@ -130,6 +130,14 @@ def test_your_platform(tmp_path: Path) -> None:
     assert float(re.findall(r"^as the paper bills: ([\d.]+) uUSD$", out, re.M)[0]) < costs[-1]
 
 
+def test_on_a_stand(tmp_path: Path) -> None:
+    out = _printed("serverless_on_a_stand.py", tmp_path)
+    rows = re.findall(r"^deployment (\d): [\d.]+ uUSD a batch, (out of|within) memory$", out, re.M)
+    assert rows == [("1", "out of"), ("2", "within")]
+    # As many tokens went to another expert as had to.
+    assert "80 rows in the table, of 42" in out
+
+
 def test_your_trace(tmp_path: Path) -> None:
     out = _printed("buffering_your_trace.py", tmp_path)
     planned, bound = re.findall(r": (\d+) loads, bound (\d+), 0 rules broken$", out, re.M)[0]

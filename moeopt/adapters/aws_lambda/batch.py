@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from moeopt.adapters.aws_lambda.calls import Call, LayerRecord
 from moeopt.adapters.aws_lambda.pieces import Piece, cut
 from moeopt.adapters.aws_lambda.routing import Routing, combine
-from moeopt.adapters.aws_lambda.turn import Lost, Means, Turn, Work
+from moeopt.adapters.aws_lambda.turn import Lost, Means, Turn, Work, submitted
 from moeopt.adapters.aws_lambda.worker.protocol import NUMBER, Tensor
 from moeopt.core.errors import AdapterError
 
@@ -101,6 +102,8 @@ class LayerBatch:
         self._keys: set[str] = set()
         self._result: LayerResult | None = None
         self._one_run = threading.Lock()
+        self._turn: Turn | None = None
+        self._stopped = False
 
     @property
     def missing(self) -> tuple[Piece, ...]:
@@ -116,28 +119,47 @@ class LayerBatch:
             If some pieces failed for good.
         """
         with self._one_run:
-            return self._result or self._run()
+            try:
+                return self._result or self._run()
+            finally:
+                self._turn, self._stopped = None, False
+
+    def stop(self) -> None:
+        """End the run under way, or else the next one, as soon as what has begun has ended.
+
+        It raises a `LayerError` unless it was done; one after it goes on. Any thread may say so.
+        """
+        self._stopped = True
+        if self._turn is not None:
+            self._turn.stop()
 
     def _run(self) -> LayerResult:
         assert self._work is not None, "kept until there is a result"
         tokens = [0] * len(self._routing.counts)
         for piece in self._missing.values():
             tokens[piece.expert] += piece.tokens
-        turn = Turn(self._means, self._work, self._missing, self._keys)
+        turn = self._turn = Turn(self._means, self._work, self._missing, self._keys)
+        if self._stopped:
+            turn.stop()
         turn.run()
         record = self._record(turn, tuple(tokens))
         if not turn.lost:
             self._result = LayerResult(combine(self._routing, self._work.answers), record)
             self._work = None
-            # Nobody waits for this.
-            if self._keys:
-                self._means.carrying.submit(self._means.exchange.forget, self._keys)
+            self._forget()
         if self._recorder is not None:
             self._recorder(record)
         if self._result is None:
             lost = sorted(turn.lost.values(), key=lambda one: one.piece.first)
             raise LayerError(self, tuple(lost), record)
         return self._result
+
+    def _forget(self) -> None:
+        """Have the batch's objects deleted, for which nobody waits."""
+        if self._keys:
+            with contextlib.suppress(AdapterError):
+                # A gate that was closed meanwhile leaves them to expire, or to be removed.
+                submitted(self._means.carrying, self._means.exchange.forget, self._keys)
 
     def _record(self, turn: Turn, tokens: tuple[int, ...]) -> LayerRecord:
         return LayerRecord(

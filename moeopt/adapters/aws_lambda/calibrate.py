@@ -18,6 +18,7 @@ from moeopt.adapters.aws_lambda.calibrate_experts import fitted_experts
 from moeopt.adapters.aws_lambda.calibrate_network import Beyond, fitted_network
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.fits import Fitted
+from moeopt.adapters.aws_lambda.samples_check import check_records
 from moeopt.core.errors import InstanceError
 from moeopt.core.table import Cell, Column, Table
 from moeopt.serverless.problem import ServerlessProblem
@@ -99,7 +100,7 @@ def calibrated(problem: ServerlessProblem, records: Sequence[LayerRecord]) -> Ca
     InstanceError
         If the records are not of this instance, or none of their calls ended well.
     """
-    samples.check_records(problem, records)
+    check_records(problem, records)
     calls = samples.answered(records)
     if not calls:
         raise InstanceError(

@@ -15,6 +15,7 @@ from moeopt.adapters.aws_lambda.fits import (
     Residual,
     kept,
     line_through,
+    rate_through,
     residual_of,
     spread_of,
 )
@@ -35,12 +36,17 @@ class Beyond:
     unbilled_s_per_byte
         The same of each byte of inputs that go with the call. What of the way of its answer is
         not billed is in it too.
+    call_s_per_byte
+        Seconds of each byte of a direct call's tensors, and of its answer's, by the instance's
+        memory sizes; empty if calls of one alone were seen. Functions make tensors of text, and
+        text of tensors, with their share of a processor.
     straggling
         Standard deviation of the logarithm of calls' slowness: the slowest of many ends a layer.
     """
 
     unbilled_s: float
     unbilled_s_per_byte: float
+    call_s_per_byte: tuple[float, ...] = ()
     straggling: float = 0.0
 
 
@@ -171,13 +177,15 @@ def _beyond(
     """Return what is not billed of a call, and how far calls differ that should take as long."""
     seen = samples.unbilled(problem, calls)
     line = _through_calls(seen, start.slope)
+    by_size = _by_size(problem, calls, start)
     due = np.array(
         [each.due_s(storage, start.one(samples.carried(problem, each))) for each in calls]
     )
-    met = np.array([each.round_trip_s - each.clock.wait_s for each in calls])
+    met = np.array([each.warm_s - each.clock.wait_s for each in calls])
     found = Beyond(
         unbilled_s=min(line.start, start.start),
         unbilled_s_per_byte=line.slope,
+        call_s_per_byte=tuple(by_size.values()),
         straggling=spread_of(met, due),
     )
     residual, note = residual_of(seen.seconds, line.at(seen.amounts)), "no constant of an instance"
@@ -190,5 +198,26 @@ def _beyond(
     return found, [
         row("seconds of a call not billed", found.unbilled_s, residual),
         row("seconds of a call's input byte not billed", found.unbilled_s_per_byte, residual),
+        *(row(f"seconds of a call's byte with {mb} MB", s, None) for mb, s in by_size.items()),
         row("spread of calls' slowness", found.straggling, None),
     ]
+
+
+def _by_size(
+    problem: ServerlessProblem, calls: Sequence[Answered], start: Line
+) -> dict[int, float]:
+    """Return the seconds of a direct call's byte by memory size; nothing unless two were seen.
+
+    Sizes that were not seen are between those that were, or as the nearest.
+    """
+    seen: dict[int, float] = {}
+    for mb in problem.memory_mb if start.slope_shown else ():
+        found = samples.starts(problem, (each for each in calls if each.call.memory_mb == mb))
+        rate = rate_through(found.amounts, found.seconds - start.start)
+        if rate is not None:
+            seen[mb] = rate
+    if len(seen) < 2:
+        return {}
+    sizes = np.log(np.array(problem.memory_mb, dtype=np.float64))
+    rates = np.interp(sizes, np.log(list(seen)), list(seen.values()))
+    return dict(zip(problem.memory_mb, rates.tolist(), strict=True))

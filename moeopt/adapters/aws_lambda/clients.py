@@ -73,13 +73,16 @@ def connect(session: Any = None, region: str | None = None, endpoint: str | None
     Raises
     ------
     AdapterError
-        If boto3 is missing, there is no region, or the credentials are not accepted.
+        If boto3 is missing, its settings are none, there is no region, or the credentials are
+        not accepted.
     """
     require_boto3()
     import boto3
     from botocore.config import Config
 
-    session = boto3.Session() if session is None else session
+    if session is None:
+        with outside("AWS"):
+            session = boto3.Session()
     # Boto3 itself reads AWS_DEFAULT_REGION only.
     region = region or session.region_name or os.environ.get("AWS_REGION")
     if region is None:
@@ -93,7 +96,10 @@ def connect(session: Any = None, region: str | None = None, endpoint: str | None
             retries={"total_max_attempts": attempts, "mode": "standard"},
             **more,
         )
-        return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        try:
+            return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        except ValueError as error:  # of an address that is none
+            raise AdapterError(f"AWS: {error}") from error
 
     with outside("AWS"):
         account = client("sts", _READ_S, 3).get_caller_identity()["Account"]

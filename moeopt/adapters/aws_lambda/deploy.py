@@ -6,7 +6,7 @@ was broken off is finished by deploying again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from moeopt.adapters.aws_lambda.deployer.bucket import (
     look_at_bucket,
     look_at_own,
     make_bucket,
-    require_region,
+    require_usable,
 )
 from moeopt.adapters.aws_lambda.deployer.changes import Change, changes_table
 from moeopt.adapters.aws_lambda.deployer.control import CHANGING, MOVING
@@ -33,7 +33,7 @@ from moeopt.adapters.aws_lambda.deployer.role import FoundRole, delete_role, loo
 from moeopt.adapters.aws_lambda.deployer.steps import Phase, Step, carry_out, changes_of
 from moeopt.adapters.aws_lambda.estimate import Estimate, estimate
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.iam import worker_policy
+from moeopt.adapters.aws_lambda.iam import role_arn, worker_policy
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.wanted import (
     DeployOptions,
@@ -167,13 +167,12 @@ def _look(fleet: Fleet, clients: Clients) -> _There:
     names = fleet.names
     own = look_at_own(names, clients)
     used = own if fleet.bucket == own.name else look_at_bucket(fleet.bucket, clients)
+    require_usable(used, clients, "name a bucket in that region, or another --region")
     objects = [
         one
         for kind in ("code/", "weights/")
         for one in (objects_under(clients, used.name, names.prefix + kind) if used.there else ())
     ]
-    if used is not own and used.there:
-        require_region(used, clients, "name a bucket in that region, or another --region")
     functions = lambdas.look_at_functions(names, clients)
     return _There(own, used, look_at_role(names, clients), functions, tuple(objects))
 
@@ -187,15 +186,15 @@ def _refuse_others(there: _There, fleet: Fleet, options: DeployOptions) -> None:
             said = f"its objects are in bucket {function.bucket}, not in {fleet.bucket}"
             remedy = f"give --bucket {function.bucket}, or remove it first"
             raise AdapterError(f"deployment {names.deployment}: {said}; {remedy}")
-    needed = [] if options.role is not None else [("role", there.role.name, there.role)]
-    if there.used is there.own:
-        needed.append(("bucket", there.own.name, there.own))  # type: ignore[arg-type]
-    elif not there.used.there:
+    if there.used is not there.own and not there.used.there:
         raise AdapterError(f"bucket {there.used.name}: there is no such bucket; make it first")
-    for kind, name, found in needed:
-        if found.there and not _ours(found.tags, names):
-            said = f"is there already and does not carry the tags of deployment {names.deployment}"
-            raise AdapterError(f"{kind} {name}: {said}; choose another --name, or remove it")
+    said = f"is there already and does not carry the tags of deployment {names.deployment}"
+    if there.used is there.own and there.own.there and not there.own.ours:
+        name = f"bucket {there.own.name}"
+        raise AdapterError(f"{name}: {said}; choose another --name, or remove it")
+    if options.role is None and there.role.there and not there.role.ours:
+        name = f"role {there.role.name}"
+        raise AdapterError(f"{name}: {said} here; choose another --name, or remove it")
 
 
 def _phases(
@@ -203,25 +202,40 @@ def _phases(
 ) -> list[Phase]:
     """Return all that is to be done: what others need comes first, what nobody needs goes last."""
     names = wanted.fleet.names
+    orphans = _orphans(there, names, clients)
+    found = {name: one for name, one in there.functions.items() if name not in orphans}
     functions = [
-        _function_step(one, there.functions.get(one.name), names, clients)
-        for one in wanted.functions
+        _function_step(one, found.get(one.name), names, clients) for one in wanted.functions
     ]
-    kept = {one.name for one in wanted.functions}
-    gone = [
-        Step(
-            Change("delete", "function", name, "the plan has no such expert"),
-            partial(lambdas.delete_function, name, clients),
-        )
-        for name in sorted(set(there.functions) - kept)
-    ]
+    gone = sorted(set(found) - {one.name for one in wanted.functions})
     return [
+        Phase(_deletions(orphans, "its role is gone", clients), CHANGING),
         Phase(_bucket_steps(there, names, clients)),
         Phase(_role_steps(wanted, there, clients, options)),
         Phase(_object_steps(wanted, there, weights, clients), MOVING),
         Phase(functions, CHANGING),
-        Phase(gone, CHANGING),
+        Phase(_deletions(gone, "the plan has no such expert", clients), CHANGING),
         Phase(_unused_steps(wanted, there, clients, options)),
+    ]
+
+
+def _orphans(there: _There, names: Names, clients: Clients) -> list[str]:
+    """Return the functions whose role somebody deleted: one made anew is another to Lambda.
+
+    They could no longer read their environment, which is encrypted for the old one.
+    """
+    role = role_arn(names, clients.account, clients.region)
+    functions = [] if there.role.there else there.functions.values()
+    return sorted(one.name for one in functions if one.configuration.get("Role") == role)
+
+
+def _deletions(functions: Sequence[str], why: str, clients: Clients) -> list[Step]:
+    return [
+        Step(
+            Change("delete", "function", name, why),
+            partial(lambdas.delete_function, name, clients),
+        )
+        for name in functions
     ]
 
 
@@ -314,15 +328,11 @@ def _unused_steps(
             f"{len(keys)} that nothing uses any more",
         )
         steps.append(Step(change, partial(delete_objects, clients, wanted.fleet.bucket, old)))
-    if options.role is not None and there.role.there and _ours(there.role.tags, names):
+    if options.role is not None and there.role.ours:
         change = Change("delete", "role", there.role.name, "the user's is used")
         steps.append(Step(change, partial(delete_role, names, clients)))
     own = there.own
-    if own is not there.used and own.there and _ours(own.tags, names):
+    if own is not there.used and own.ours:
         change = Change("delete", "bucket", own.name, "the user's is used")
         steps.append(Step(change, partial(delete_bucket, own.name, names, clients)))
     return steps
-
-
-def _ours(tags: Mapping[str, str], names: Names) -> bool:
-    return tags.items() >= names.tags.items()

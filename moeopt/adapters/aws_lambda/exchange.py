@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ class Exchange:
         self._bucket = bucket
         self._patience = patience
 
-    def write(self, key: str, data: bytearray) -> Access:
-        """Write an object.
+    def write(self, key: str, data: bytearray, stop: threading.Event | None = None) -> Access:
+        """Write an object, unless told to stop before.
 
         Raises
         ------
@@ -67,10 +68,10 @@ class Exchange:
             self._storage.put_object(Bucket=self._bucket, Key=key, Body=data)
             return Access(time.perf_counter() - began_s, len(data))
 
-        return self._patiently(key, put)
+        return self._patiently(key, put, stop)
 
-    def read(self, key: str, into: Tensor) -> Access:
-        """Read an object into rows that are as large as it.
+    def read(self, key: str, into: Tensor, stop: threading.Event | None = None) -> Access:
+        """Read an object into rows that are as large as it, unless told to stop before.
 
         Raises
         ------
@@ -84,7 +85,7 @@ class Exchange:
             data: bytes = body.read()
             return Access(time.perf_counter() - began_s, len(data)), data
 
-        access, data = self._patiently(key, get)
+        access, data = self._patiently(key, get, stop)
         if len(data) != into.nbytes:
             raise AdapterError(
                 f"s3://{self._bucket}/{key} has {len(data)} bytes, not {into.nbytes}"
@@ -107,8 +108,11 @@ class Exchange:
             except AdapterError as error:
                 _LOG.warning("%d objects of a batch are left in storage: %s", len(now), error)
 
-    def _patiently(self, key: str, attempt: Callable[[], _T]) -> _T:
+    def _patiently(self, key: str, attempt: Callable[[], _T], stop: threading.Event | None) -> _T:
         """Return what an attempt returns, after as many as our patience allows."""
+        stop = threading.Event() if stop is None else stop
+        if stop.is_set():
+            raise AdapterError(f"s3://{self._bucket}/{key}: given up before it was done")
         until_s = time.monotonic() + self._patience.total_s
         for number in range(1, self._patience.attempts + 1):
             try:
@@ -117,9 +121,9 @@ class Exchange:
             except AdapterError as error:
                 wait_s = self._patience.wait_s(key, number)
                 last = number == self._patience.attempts
-                if last or not _passes(error.__cause__) or time.monotonic() + wait_s > until_s:
+                late = time.monotonic() + wait_s > until_s
+                if last or late or not _passes(error.__cause__) or stop.wait(wait_s):
                     raise
-                time.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -145,6 +149,7 @@ def _passes(error: Any) -> bool:
     """Tell whether the same request may succeed."""
     from botocore.exceptions import (
         ClientError,
+        ConnectionError,
         FlexibleChecksumError,
         HTTPClientError,
         IncompleteReadError,
@@ -154,4 +159,5 @@ def _passes(error: Any) -> bool:
         said = error.response
         missing = said.get("Error", {}).get("Code") in ("NoSuchKey", "SlowDown")
         return missing or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
-    return isinstance(error, HTTPClientError | IncompleteReadError | FlexibleChecksumError)
+    passing = (ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+    return isinstance(error, passing)

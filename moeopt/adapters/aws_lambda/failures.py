@@ -14,6 +14,7 @@ from moeopt.adapters.aws_lambda.report_line import Report
 #: ``connection``: the platform, or the way to it. ``storage``: the function could not read or
 #: write objects. ``answer``: what came back is no answer to this call. ``function``: the code.
 #: ``missing``, ``denied``, ``refused``: not without another deployment, permission or request.
+#: ``stopped``: we gave it up ourselves.
 Kind = Literal[
     "memory",
     "timeout",
@@ -29,6 +30,7 @@ Kind = Literal[
     "missing",
     "denied",
     "refused",
+    "stopped",
 ]
 
 #: Smaller pieces may succeed.

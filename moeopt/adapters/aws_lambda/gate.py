@@ -18,7 +18,7 @@ from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.invoke import Caller
 from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.routing import route
-from moeopt.adapters.aws_lambda.turn import Means
+from moeopt.adapters.aws_lambda.turn import Means, submitted
 from moeopt.adapters.aws_lambda.worker.protocol import Tensor
 from moeopt.core.arguments import whole
 from moeopt.core.arrays import IntArray
@@ -73,6 +73,7 @@ class Gate:
             exchange=Exchange(clients, fleet.bucket, patience=patience),
             calling=ThreadPoolExecutor(threads, "moeopt-call"),
             carrying=ThreadPoolExecutor(threads, "moeopt-object"),
+            patience=patience,
             wait_s=wait_s,
         )
 
@@ -123,9 +124,14 @@ class Gate:
     async def layer_async(
         self, layer: int, tokens: Tensor, expert_ids: IntArray, weights: Tensor, *, name: str = ""
     ) -> LayerResult:
-        """Do the same while others run."""
+        """Do the same while others run. If cancelled, no further call of it is begun."""
         batch = self.batch(layer, tokens, expert_ids, weights, name=name)
-        return await asyncio.wrap_future(self._running.submit(batch.run))
+        running = submitted(self._running, batch.run)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            batch.stop()
+            raise
 
     def close(self) -> None:
         """Wait for what still runs, deletions of objects among it, and end all threads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -82,7 +82,10 @@ class Caller:
         self._fleet = fleet
         self._patience = patience or Patience()
 
-    def call(self, target: Target, event: Event, clock: Callable[[], float]) -> Outcome:
+    def call(
+        self, target: Target, event: Event, clock: Callable[[], float],
+        stop: threading.Event | None = None,
+    ) -> Outcome:  # fmt: skip
         """Return how a piece of work ended.
 
         Failures that pass are tried again with the same event, so that the same objects are
@@ -97,11 +100,14 @@ class Caller:
             What is asked for.
         clock
             Seconds since the batch's start.
+        stop
+            Set when nobody wants the answer any more: no further call is begun.
         """
         patience, body = self._patience, msgspec.json.encode(event)
         calls: list[Call] = []
-        tried, waited_s, first_s = 0, 0.0, clock()
-        while True:
+        tried, wait_s, waited_s, first_s = 0, 0.0, 0.0, clock()
+        stop = threading.Event() if stop is None else stop
+        while not stop.wait(wait_s):
             began_s = clock()
             reply = self._reply(target, event, body)
             ended_s = clock()
@@ -116,7 +122,8 @@ class Caller:
             if hopeless or not _worth_another(failure, calls):
                 failure = _last(failure, calls[-1], ended_s - first_s)
                 return Outcome(None, None, tuple(calls), failure)
-            time.sleep(wait_s)
+        stopped = Failure("stopped", "given up before it was done", ran=False)
+        return Outcome(None, None, tuple(calls), stopped)
 
     def _reply(self, target: Target, event: Event, body: bytes) -> _Reply:
         """Return what comes of one call."""
@@ -132,7 +139,7 @@ class Caller:
         except (ClientError, BotoCoreError) as error:
             limit = self._fleet.problem.limits().payload_bytes
             return _Reply(failure=failure_of_exception(error, too_large=len(body) > limit))
-        report = report_of(response.get("LogResult"), response["ResponseMetadata"]["RequestId"])
+        report = report_of(response.get("LogResult"), response["ResponseMetadata"].get("RequestId"))
         if response.get("FunctionError"):
             memory_mb = self._fleet.memory_mb(target.layer, target.expert)
             return _Reply(payload, report, failure=failure_of_function(payload, report, memory_mb))
@@ -174,7 +181,8 @@ class Caller:
         estimated = report is None and (failure is None or failure.ran)
         if report is None:
             seconds = ended_s - began_s if estimated else 0.0
-            billed_s = float(self._fleet.problem.book().billed_s(np.array(seconds)))
+            # Adding 0.0 makes the -0.0 that rounding up gives a 0.0.
+            billed_s = float(self._fleet.problem.book().billed_s(np.array(seconds))) + 0.0
             report = Report(seconds, billed_s, memory_mb, used_mb=None, init_s=None)
         stages = None if reply.answer is None else reply.answer["stages"]
         return Call(

@@ -6,6 +6,7 @@ in the bucket what lies under its prefix.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ class Names:
         """Tags of everything that is made."""
         return {OWNER_TAG: OWNER, NAME_TAG: self.deployment}
 
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Tell whether what carries such tags is this deployment's."""
+        return tags.items() >= self.tags.items()
+
     @property
     def functions(self) -> str:
         """What the names of all functions begin with."""
@@ -88,6 +93,12 @@ class Names:
 
 
 def name_from(text: str) -> str:
-    """Return a deployment's name made from any text, such as an instance's name."""
-    cut = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MOST_CHARACTERS].strip("-")
-    return cut or "model"
+    """Return a deployment's name made from any text, such as an instance's name.
+
+    Of a long one the end is a hash, so that others which begin alike are other deployments.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(name) > MOST_CHARACTERS:
+        end = hashlib.sha256(name.encode("ascii")).hexdigest()[:6]
+        name = f"{name[: MOST_CHARACTERS - len(end) - 1].strip('-')}-{end}"
+    return name or "model"

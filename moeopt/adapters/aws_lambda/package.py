@@ -1,6 +1,8 @@
 """The code of a function as a zip: the worker, and NumPy; or what a container image is built of.
 
-The same files give the same bytes, so that their hash tells whether a function is up to date.
+The same files give the same bytes, so that their hash tells whether a function is up to date: with
+the same zlib, whose versions pack differently. Deployed from a machine with another, the code is
+replaced by its equal.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ _RUNTIME = re.compile(r"python3\.(\d+)")
 
 #: What of NumPy no function needs: its tests, and what others are compiled and checked against.
 _FOLDERS, _ENDINGS = {"tests", "include"}, {".pyi", ".a"}
+
+#: How hard packing tries: the usual level takes four times as long, to save an eighth.
+_LEVEL = 1
 
 
 @dataclass(frozen=True)
@@ -159,10 +164,10 @@ def write_image_context(
     if _minor(runtime) <= _LAST_OLD:
         rule = "must have a C library that PyTorch's wheels accept"
         raise InstanceError("runtime", runtime, rule, f"take {_IMAGE_RUNTIME} or later")
-    for name, data in _worker_files().items():
+    for name, file in _worker_files().items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        target.write_bytes(file.read_bytes())
     (folder / "Dockerfile").write_text(
         f"FROM public.ecr.aws/lambda/python:{runtime.removeprefix('python')}\n"
         # PyTorch's usual build brings CUDA along: the index of builds without it is an option.
@@ -191,7 +196,7 @@ def _with_own_numpy(machine: str, python: int) -> Package:
     numpy = importlib.metadata.distribution("numpy")
     glibc = _glibc_of(numpy.read_text("WHEEL") or "", "<the NumPy here>", machine, python)
     files = {
-        file.as_posix(): Path(str(file.locate())).read_bytes()
+        file.as_posix(): Path(str(file.locate()))
         for file in numpy.files or ()
         if file.parts[0] in ("numpy", "numpy.libs") and _needed(file)
     }
@@ -221,19 +226,19 @@ def _remedy(machine: str, python: int) -> str:
     )
 
 
-def _worker_files() -> dict[str, bytes]:
+def _worker_files() -> dict[str, Path]:
     """Return the worker's modules by their names in a package."""
     folder = Path(__file__).parent / "worker"
-    return {f"{WORKER}/{file.name}": file.read_bytes() for file in folder.glob("*.py")}
+    return {f"{WORKER}/{file.name}": file for file in folder.glob("*.py")}
 
 
-def _files_under(folder: Path) -> dict[str, bytes]:
+def _files_under(folder: Path) -> dict[str, Path]:
     """Return what is in a folder of dependencies, but not the commands that came with them."""
     files = {}
     for file in folder.rglob("*"):
         name = PurePosixPath(file.relative_to(folder).as_posix())
         if file.is_file() and name.parts[0] != "bin" and _needed(name):
-            files[name.as_posix()] = file.read_bytes()
+            files[name.as_posix()] = file
     return files
 
 
@@ -245,9 +250,9 @@ def _needed(name: PurePosixPath) -> bool:
     return not numpy or (not _FOLDERS.intersection(name.parts) and name.suffix not in _ENDINGS)
 
 
-def _packed(files: Mapping[str, bytes], glibc: tuple[int, int] | None) -> Package:
-    """Return files as a package."""
-    size = sum(map(len, files.values()))
+def _packed(files: Mapping[str, Path], glibc: tuple[int, int] | None) -> Package:
+    """Return files as a package; none is read if they are too large."""
+    size = sum(file.stat().st_size for file in files.values())
     if size > PACKAGE_BYTES:
         rule = f"must be at most {PACKAGE_BYTES} bytes unpacked"
         remedy = "take out what functions do not need, or use a layer or an image"
@@ -258,7 +263,7 @@ def _packed(files: Mapping[str, bytes], glibc: tuple[int, int] | None) -> Packag
             # The earliest date that there is, a Unix file that everybody may read.
             member = zipfile.ZipInfo(name)
             member.create_system, member.external_attr = 3, 0o100644 << 16
-            archive.writestr(member, files[name], zipfile.ZIP_DEFLATED)
+            archive.writestr(member, files[name].read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
     data = out.getvalue()
     return Package(data, hashlib.sha256(data).hexdigest(), size, glibc)
 

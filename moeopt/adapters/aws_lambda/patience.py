@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from moeopt.core.arguments import whole
 from moeopt.core.errors import InstanceError
 
 
@@ -24,24 +25,30 @@ class Patience:
         Ceiling of the first wait, and of all.
     total_s
         Seconds of all waits together.
+    halvings
+        Times that what is too much for a call is halved. A call that runs out of time is billed
+        whole, and one that cannot reach storage does so with a single token too.
     seed
         Of the waits: with the piece and the attempt it determines them, whatever else runs.
 
     Raises
     ------
     InstanceError
-        If there is no attempt, or a time is negative.
+        If there is no attempt, or a number is negative.
     """
 
     attempts: int = 8
     first_s: float = 0.05
     most_s: float = 5.0
     total_s: float = 120.0
+    halvings: int = 6
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
+        if whole("attempts", self.attempts) < 1:
             raise InstanceError("attempts", self.attempts, "must be at least 1", "allow one call")
+        if whole("halvings", self.halvings) < 0:
+            raise InstanceError("halvings", self.halvings, "must be at least 0", "give 0 for none")
         for name in ("first_s", "most_s", "total_s"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

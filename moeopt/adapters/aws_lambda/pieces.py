@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.core.arrays import IntArray
@@ -22,6 +22,8 @@ class Piece:
         Its first row.
     minibatches
         Tokens of each minibatch, which follow each other.
+    halvings
+        Times that it was halved before.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Piece:
     replica: int
     first: int
     minibatches: tuple[int, ...]
+    halvings: int = 0
 
     @property
     def tokens(self) -> int:
@@ -83,7 +86,8 @@ def halved(fleet: Fleet, layer: int, piece: Piece) -> tuple[Piece, Piece]:
             zip((piece.first, piece.first + sizes[0]), sizes, strict=True)
         )
     )
-    return left, right
+    halvings = piece.halvings + 1
+    return replace(left, halvings=halvings), replace(right, halvings=halvings)
 
 
 def _piece(

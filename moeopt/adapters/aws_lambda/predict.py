@@ -20,7 +20,7 @@ from moeopt.adapters.aws_lambda.pieces import cut
 from moeopt.adapters.aws_lambda.worker.protocol import FIRST_PAUSE_S, LONGER, LONGEST_PAUSE_S
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.serverless.plan import ServerlessPlan, clock_of, layer_calls
-from moeopt.serverless.problem import ServerlessProblem
+from moeopt.serverless.problem import MemoryTable, Network, ServerlessProblem
 from moeopt.serverless.simulate import LayerRun, World, simulate_layer
 from moeopt.serverless.simulate_events import Pauses
 
@@ -184,21 +184,43 @@ def _simulated(called: _Called, beyond: Beyond) -> tuple[float, float, float]:
     problem, plan = called.problem, called.plan
     size = np.searchsorted(problem.memory_mb, plan.memory_mb[0])
     gb, usd_per_s = problem.memory_gb()[size], problem.usd_per_s()[size]
+    slowed = _with_text(problem, beyond) if int(plan.design[0]) == 3 else problem
     prices = problem.book().storage_prices(problem.storage)
     vain_usd = prices.usd_per_get if problem.billing.storage else 0.0
     direct = int(plan.design[0]) == 3
     found = []
     for seed in range(_DRAWS if beyond.straggling else 1):
         world = replace(WORLD, queueing=not direct, straggling=beyond.straggling, seed=seed)
-        run = simulate_layer(problem, plan, 0, world)
-        billed_s = _billed_s(called, run, beyond)
+        run = simulate_layer(slowed, plan, 0, world)
+        billed_s = _billed_s(called, slowed.network, run, beyond)
         usd = float(billed_s @ usd_per_s[run.expert]) + float(run.vain.sum()) * vain_usd
         found.append((run.latency_s, float(billed_s @ gb[run.expert]), usd))
     seconds, gb_s, usd = np.mean(found, axis=0).tolist()
     return seconds, gb_s, usd
 
 
-def _billed_s(called: _Called, run: LayerRun, beyond: Beyond) -> FloatArray:
+def _with_text(problem: ServerlessProblem, beyond: Beyond) -> ServerlessProblem:
+    """Return a layer whose direct calls go as fast as with the best memory size.
+
+    What smaller ones take longer is the function's own work.
+    """
+    if not beyond.call_s_per_byte:
+        return problem
+    by_size, expert = np.array(beyond.call_s_per_byte), problem.expert_of(0)
+    both = expert.input_bytes_per_token + expert.output_bytes_per_token
+    token_s = problem.seconds_per_token_of(0) + both * (by_size - by_size.min())
+    compute = MemoryTable(seconds_per_token=tuple(token_s.tolist()))
+    own = msgspec.structs.replace(expert, compute=compute)
+    rate = 1.0 / float(by_size.min())
+    return msgspec.structs.replace(
+        problem,
+        layers=(msgspec.structs.replace(problem.layers[0], expert=own),),
+        expert=None,
+        network=msgspec.structs.replace(problem.network, function_bytes_per_s=rate),
+    )
+
+
+def _billed_s(called: _Called, network: Network, run: LayerRun, beyond: Beyond) -> FloatArray:
     """Return the billed seconds of each simulated call.
 
     The simulation has the way of a direct call's inputs before the call, and that of its outputs
@@ -206,7 +228,7 @@ def _billed_s(called: _Called, run: LayerRun, beyond: Beyond) -> FloatArray:
     """
     problem, seconds = called.problem, run.replica_s - beyond.unbilled_s - called.free_s
     if int(called.plan.design[0]) == 3:
-        expert, network = problem.expert_of(0), problem.network
+        expert = problem.expert_of(0)
         inside_s = 1.0 / network.function_bytes_per_s - beyond.unbilled_s_per_byte
         seconds = seconds + run.tokens * expert.input_bytes_per_token * inside_s
     seconds = np.maximum(0.0, seconds)

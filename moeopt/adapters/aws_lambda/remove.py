@@ -6,7 +6,7 @@ does not carry its tags is others', and is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from moeopt.adapters.aws_lambda.clients import Clients
@@ -15,7 +15,7 @@ from moeopt.adapters.aws_lambda.deployer.bucket import (
     delete_bucket,
     look_at_bucket,
     look_at_own,
-    require_region,
+    require_usable,
 )
 from moeopt.adapters.aws_lambda.deployer.changes import Change
 from moeopt.adapters.aws_lambda.deployer.control import CHANGING
@@ -67,12 +67,11 @@ def remove(
     """
     own = look_at_own(names, clients)
     functions = look_at_functions(names, clients)
-    told = {one.bucket for one in functions.values() if _ours(one.tags, names)} - {None}
+    told = {one.bucket for one in functions.values() if names.owns(one.tags)} - {None}
     shared = sorted({name for name in (*told, bucket) if name is not None} - {own.name})
     found = [look_at_bucket(name, clients) for name in shared]
     for one in found:
-        if one.there:
-            require_region(one, clients, "give that --region")
+        require_usable(one, clients, "give that --region")
     role = look_at_role(names, clients)
     sweeps = [_sweep(one.name, names, clients) for one in found if one.there]
     phases = [
@@ -105,7 +104,7 @@ def _empty(bucket: str, names: Names, clients: Clients) -> None:
 
 
 def _function_step(found: FoundFunction, names: Names, clients: Clients) -> Step:
-    if not _ours(found.tags, names):
+    if not names.owns(found.tags):
         return Step(Change("keep", "function", found.name, _OTHERS))
     change = Change("delete", "function", found.name)
     return Step(change, partial(delete_function, found.name, clients))
@@ -114,15 +113,17 @@ def _function_step(found: FoundFunction, names: Names, clients: Clients) -> Step
 def _role_steps(role: FoundRole, names: Names, clients: Clients) -> list[Step]:
     if not role.there:
         return []
-    if not _ours(role.tags, names):
+    if not role.ours:
         return [Step(Change("keep", "role", role.name, _OTHERS))]
     return [Step(Change("delete", "role", role.name), partial(delete_role, names, clients))]
 
 
 def _bucket_steps(own: FoundBucket, names: Names, clients: Clients) -> list[Step]:
+    if own.hidden:
+        return [Step(Change("keep", "bucket", own.name, f"left alone: {own.hidden}"))]
     if not own.there:
         return []
-    if not _ours(own.tags, names):
+    if not own.ours:
         return [Step(Change("keep", "bucket", own.name, _OTHERS))]
     objects = objects_under(clients, own.name, "")
     others = [one for one in objects if not one.key.startswith(names.prefix)]
@@ -133,7 +134,3 @@ def _bucket_steps(own: FoundBucket, names: Names, clients: Clients) -> list[Step
         return [sweep, kept] if sweep.do is not None else [kept]
     change = Change("delete", "bucket", own.name, f"with {len(objects)} objects")
     return [Step(change, partial(delete_bucket, own.name, names, clients))]
-
-
-def _ours(tags: Mapping[str, str], names: Names) -> bool:
-    return tags.items() >= names.tags.items()

@@ -10,7 +10,6 @@ import numpy as np
 from moeopt.adapters.aws_lambda.calls import Call, LayerRecord, Seconds
 from moeopt.adapters.aws_lambda.fits import Line
 from moeopt.core.arrays import FloatArray
-from moeopt.core.errors import InstanceError
 from moeopt.serverless.plan import BYTES_PER_MB
 from moeopt.serverless.problem import ServerlessProblem
 
@@ -45,6 +44,11 @@ class Answered:
     def round_trip_s(self) -> float:
         """Seconds that the caller waited."""
         return self.call.ended_s - self.call.began_s
+
+    @property
+    def warm_s(self) -> float:
+        """The same less those in which the function was started."""
+        return self.round_trip_s - (self.call.init_s or 0.0)
 
     @property
     def handled_s(self) -> float:
@@ -132,12 +136,12 @@ def minibatches(calls: Iterable[Answered]) -> Samples:
 
 def starts(problem: ServerlessProblem, calls: Iterable[Answered]) -> Samples:
     """Return bytes of tensors that went with calls, and the seconds that no stage accounts for."""
-    return _samples((carried(problem, e), e.round_trip_s - e.handled_s) for e in calls)
+    return _samples((carried(problem, e), e.warm_s - e.handled_s) for e in calls)
 
 
 def unbilled(problem: ServerlessProblem, calls: Iterable[Answered]) -> Samples:
     """Return bytes of inputs that went with calls, and the seconds that were not billed."""
-    return _samples((_inputs(problem, e), e.round_trip_s - e.call.duration_s) for e in calls)
+    return _samples((_inputs(problem, e), e.warm_s - e.call.duration_s) for e in calls)
 
 
 def _inputs(problem: ServerlessProblem, each: Answered) -> float:
@@ -185,41 +189,3 @@ def _beyond(problem: ServerlessProblem, call: Call, used_mb: float, tokens: int)
 def _samples(found: Iterable[tuple[float, float]]) -> Samples:
     table = np.array(list(found), dtype=np.float64).reshape(-1, 2)
     return Samples(table[:, 0], table[:, 1])
-
-
-def check_records(problem: ServerlessProblem, records: Sequence[LayerRecord]) -> None:
-    """Raise `InstanceError` unless the records can be of this problem."""
-    experts = problem.experts()
-    for number, record in enumerate(records, 1):
-        path = f"record {number}"
-        if not 0 <= record.layer < len(experts):
-            rule = f"must be one of the instance's {len(experts)} layers"
-            raise _strange(f"{path}: layer", record.layer, rule)
-        if len(record.tokens) != experts[record.layer]:
-            rule = f"must be {experts[record.layer]} experts, as layer {record.layer} has"
-            raise _strange(f"{path}: tokens", f"<{len(record.tokens)} experts>", rule)
-        for call in record.calls:
-            _check_call(problem, record, call, path)
-
-
-def _check_call(problem: ServerlessProblem, record: LayerRecord, call: Call, path: str) -> None:
-    """Raise `InstanceError` unless a call can be of this record and problem."""
-    if call.layer != record.layer or not 0 <= call.expert < len(record.tokens):
-        whose = f"<expert {call.expert} of layer {call.layer}>"
-        raise _strange(f"{path}: calls", whose, f"must be of experts of layer {record.layer}")
-    clock = call.seconds
-    if clock is None or call.error is not None:
-        return
-    through_storage = len(call.minibatches) if call.design != 3 else 0
-    lengths = {len(clock.read_s), len(clock.read_bytes), len(clock.write_s), len(clock.write_bytes)}
-    if lengths != {through_storage} or len(clock.compute_s) != len(call.minibatches):
-        rule = f"must tell of {len(call.minibatches)} minibatches"
-        raise _strange(f"{path}: seconds of {call.piece}", "<other numbers of them>", rule)
-    each = problem.expert_of(call.layer).input_bytes_per_token
-    if through_storage and sum(clock.read_bytes) != call.tokens * each:
-        rule = f"must be {each:g} bytes of each of {call.tokens} tokens, as the instance has it"
-        raise _strange(f"{path}: inputs of {call.piece}", f"<{sum(clock.read_bytes)} bytes>", rule)
-
-
-def _strange(path: str, value: object, rule: str) -> InstanceError:
-    return InstanceError(path, value, rule, "give the instance that was run")

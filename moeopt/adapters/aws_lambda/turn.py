@@ -6,23 +6,27 @@ futures, so nothing here is locked.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from moeopt.adapters.aws_lambda.calls import Call, GateTraffic
 from moeopt.adapters.aws_lambda.exchange import Access, Exchange, packed
 from moeopt.adapters.aws_lambda.failures import Failure
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.invoke import Caller, Outcome, Target
+from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.pieces import Piece, halved
 from moeopt.adapters.aws_lambda.worker.protocol import VERSION, Event, Tensor, to_text
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Means:
     calling, carrying
         Threads for calls, and for objects: a call may wait for an object, so objects must not
         wait for calls.
+    patience
+        How often pieces are halved.
     wait_s
         How long a function waits for inputs; ``None`` for half its time-out.
     """
@@ -49,6 +55,7 @@ class Means:
     exchange: Exchange
     calling: Executor
     carrying: Executor
+    patience: Patience
     wait_s: float | None = None
 
     def waiting_s(self, layer: int) -> float:
@@ -136,6 +143,9 @@ class Turn:
         self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
         self._open: dict[Future[Any], Callable[[Any], None]] = {}
         self._unread: dict[str, int] = {}
+        # One for each piece: set when nothing more is to be begun for it.
+        self._stops: dict[str, threading.Event] = {}
+        self._stopped = False
         self._began_s = time.perf_counter()
         self._direct = int(self.means.fleet.plan.design[self.work.layer]) == 3
         self._wait_s = self.means.waiting_s(self.work.layer)
@@ -143,7 +153,8 @@ class Turn:
     def run(self) -> None:
         """Do what is missing, until each piece is done or lost.
 
-        If interrupted, what has not begun is left, and a later run may follow.
+        If interrupted, what has not begun is left, calls that fail are not made again, and a later
+        run may follow.
         """
         self._began_s = time.perf_counter()
         try:
@@ -153,8 +164,15 @@ class Turn:
                 self._open.pop(future)(future)
             self.seconds = self._clock()
         finally:
+            self.stop()
             for future in list(self._open):
                 future.cancel()
+
+    def stop(self) -> None:
+        """Begin nothing more: what is not done when it ends is lost. Any thread may say so."""
+        self._stopped = True
+        for stop in list(self._stops.values()):
+            stop.set()
 
     @property
     def traffic(self) -> GateTraffic:
@@ -172,6 +190,7 @@ class Turn:
     def _begin(self, pieces: Sequence[Piece]) -> None:
         """Call functions, and upload inputs: the first minibatch of all, then the second ones."""
         for piece in pieces:
+            self._want(piece)
             self._submit(self.means.calling, self._called, piece, self._call, piece)
         if self._direct:
             return
@@ -184,6 +203,12 @@ class Turn:
         for _, piece, key, rows in sorted(uploads, key=itemgetter(0)):
             self._submit(self.means.carrying, self._wrote, piece, self._write, key, rows)
 
+    def _want(self, piece: Piece) -> None:
+        """Have what follows for a piece done, whatever became of it before."""
+        self._stops[piece.name] = threading.Event()
+        if self._stopped:
+            self._stops[piece.name].set()
+
     def _called(self, piece: Piece, future: Future[Outcome]) -> None:
         """Take the end of a piece's calls."""
         outcome = future.result()
@@ -192,12 +217,20 @@ class Turn:
         if failure is None:
             self._answered(piece, outcome)
         elif failure.splits and piece.tokens > 1:
+            self._halve(piece, failure)
+        else:
+            self._lose(piece, failure)
+
+    def _halve(self, piece: Piece, failure: Failure) -> None:
+        """Replace a piece that is too much for a call by its halves, unless it is one too often."""
+        if piece.halvings < self.means.patience.halvings:
             halves = halved(self.means.fleet, self.work.layer, piece)
             self._leave(piece)
             self.missing.update({half.name: half for half in halves})
             self._begin(halves)
         else:
-            self._lose(piece, failure)
+            said = f"{failure.message} (halved {piece.halvings} times before)"
+            self._lose(piece, replace(failure, message=said))
 
     def _answered(self, piece: Piece, outcome: Outcome) -> None:
         """Take a call's outputs, or begin to read them."""
@@ -206,6 +239,8 @@ class Turn:
             self._leave(piece)
             return
         self._unread[piece.name] = len(piece.minibatches)
+        # It may have been given up for an upload that was there after all.
+        self._want(piece)
         for key, rows in zip(self.work.outputs(piece), piece.slices, strict=True):
             into = self.work.answers[rows]
             read = self.means.exchange.read
@@ -231,11 +266,13 @@ class Turn:
 
     def _lose(self, piece: Piece, failure: Failure) -> None:
         """Note why a piece failed, unless it is known, or the piece is not needed any more."""
+        self._stops[piece.name].set()
         if piece.name in self.missing:
             self.lost.setdefault(piece.name, Lost(piece, failure))
 
     def _leave(self, piece: Piece) -> None:
         """Take a piece that is done, or replaced by its halves, from what is missing."""
+        self._stops[piece.name].set()
         self.missing.pop(piece.name, None)
         self.lost.pop(piece.name, None)
 
@@ -244,21 +281,16 @@ class Turn:
         what: Callable[..., Any], *arguments: Any,
     ) -> None:  # fmt: skip
         """Have something done by another thread, and its end taken by this one."""
-        try:
-            future = threads.submit(what, *arguments)
-        except RuntimeError:
-            raise AdapterError(
-                "the gate is closed: run batches before, or inside its with"
-            ) from None
+        future = submitted(threads, what, *arguments, self._stops[piece.name])
         self._open[future] = lambda done: then(piece, done)
         future.add_done_callback(self._finished.put)
 
-    def _write(self, key: str, rows: slice) -> Access:
+    def _write(self, key: str, rows: slice, stop: threading.Event) -> Access:
         """Upload a minibatch; packed only now, so that few are in memory at once."""
         data = packed(self.work.tokens, self.work.token[rows])
-        return self.means.exchange.write(key, data)
+        return self.means.exchange.write(key, data, stop)
 
-    def _call(self, piece: Piece) -> Outcome:
+    def _call(self, piece: Piece, stop: threading.Event) -> Outcome:
         """Call a piece's function until it is done, or failed for good."""
         work, layer = self.work, self.work.layer
         payload = to_text(work.tokens[work.token[piece.rows]]) if self._direct else ""
@@ -274,4 +306,19 @@ class Turn:
             wait_s=self._wait_s,
         )
         target = Target(layer, piece.expert, piece.replica)
-        return self.means.caller.call(target, event, self._clock)
+        return self.means.caller.call(target, event, self._clock, stop)
+
+
+def submitted(threads: Executor, what: Callable[..., _T], *arguments: Any) -> Future[_T]:
+    """Return what a gate's threads will have done.
+
+    Raises
+    ------
+    AdapterError
+        If they have ended.
+    """
+    try:
+        return threads.submit(what, *arguments)
+    except RuntimeError as error:
+        remedy = "run batches before, or inside its with"
+        raise AdapterError(f"the gate is closed: {remedy} ({error})") from None

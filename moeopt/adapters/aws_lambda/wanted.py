@@ -76,7 +76,7 @@ class DeployOptions:
     timeout_s
         Of every function; by what is planned if left out.
     engine
-        What computes.
+        What computes; PyTorch comes in an image only.
     seed
         Of random parameters.
     weights
@@ -115,6 +115,9 @@ class DeployOptions:
             raise InstanceError("timeout_s", self.timeout_s, rule, "or leave it out")
         if whole("seed", self.seed) < 0:
             raise InstanceError("seed", self.seed, "must be >= 0", "choose another")
+        if self.engine not in ("numpy", "torch") or (self.engine == "torch" and not self.image):
+            rule = "must be numpy, or torch in an image"
+            raise InstanceError("engine", self.engine, rule, "give an image, or take numpy")
         for name in ("layers", "dependencies", "runtime") if self.image is not None else ():
             if getattr(self, name):
                 rule = "must not be given with an image, which holds all there is"

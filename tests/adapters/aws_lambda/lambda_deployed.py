@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from unittest import mock
 
 import numpy as np
 from lambda_cases import fleet_named
 
+from moeopt.adapters.aws_lambda import wanted
 from moeopt.adapters.aws_lambda.batch import LayerBatch, LayerResult
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import Deployment, DeployOptions, deploy
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.names import Names
+from moeopt.adapters.aws_lambda.package import code_package
 from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.reference import reference
 from moeopt.adapters.aws_lambda.remove import remove
@@ -27,6 +31,14 @@ from moeopt.serverless.problem import ServerlessProblem
 QUICK = Patience(attempts=4, first_s=0.005, most_s=0.02, total_s=10.0)
 
 
+@contextlib.contextmanager
+def bare_packages() -> Iterator[None]:
+    """Pack no NumPy: workers here find it without."""
+    bare = partial(code_package, bare=True)
+    with mock.patch.object(wanted, "code_package", lambda machine, *_, **__: bare(machine)):
+        yield
+
+
 @dataclass(frozen=True)
 class Deployed:
     """A fleet on the stand."""
@@ -37,11 +49,12 @@ class Deployed:
 
     def again(self) -> Deployment:
         """Deploy it once more."""
-        return deploy(self.fleet, self.weights, self.clients, DeployOptions())
+        with bare_packages():
+            return deploy(self.fleet, self.weights, self.clients, DeployOptions(timeout_s=60))
 
-    def gate(self, patience: Patience = QUICK, wait_s: float = 5.0) -> Gate:
+    def gate(self, patience: Patience = QUICK, wait_s: float = 5.0, *, threads: int = 8) -> Gate:
         """Return a gate of it."""
-        return Gate(self.fleet, self.clients, patience=patience, threads=8, wait_s=wait_s)
+        return Gate(self.fleet, self.clients, patience=patience, threads=threads, wait_s=wait_s)
 
     def batch(self, gate: Gate, layer: int, seed: int = 0) -> LayerBatch:
         """Return a batch with the problem's tokens."""

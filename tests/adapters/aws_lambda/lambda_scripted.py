@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,8 @@ REQUEST_ID = "4b9be2fd-0000-4000-8000-000000000000"
 class Reply:
     """One answer: `body` is JSON unless it is bytes; `cut` bytes of it are promised but not sent.
 
-    With `closes` the connection is closed without an answer; with `hangs` it waits for its end.
+    A header without a value is not sent. With `closes` the connection is closed without an answer;
+    with `hangs` it waits for its end.
     """
 
     status: int = 200
@@ -71,6 +73,8 @@ class Scripted:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # An answer goes out as a whole: in parts, the system would hold the last one back.
+            wbufsize = -1
 
             def do_POST(self) -> None:
                 outer.seen.append(self.rfile.read(int(self.headers["Content-Length"])))
@@ -96,6 +100,13 @@ class Scripted:
         """Begin a script."""
         self.script, self.seen = list(replies), []
 
+    def await_calls(self, number: int) -> None:
+        """Wait until so many requests of the script have come."""
+        until_s = time.monotonic() + 60.0
+        while len(self.seen) < number:
+            assert time.monotonic() < until_s
+            time.sleep(0.005)
+
     def close(self) -> None:
         """End it."""
         self._ends.set()
@@ -112,9 +123,9 @@ class Scripted:
             return
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         request.send_response(reply.status)
-        request.send_header("x-amzn-RequestId", REQUEST_ID)
-        for name, value in reply.headers.items():
-            request.send_header(name, value)
+        for name, value in ({"x-amzn-RequestId": REQUEST_ID} | reply.headers).items():
+            if value:
+                request.send_header(name, value)
         request.send_header("Content-Length", str(len(body) + reply.cut))
         request.end_headers()
         request.wfile.write(body)

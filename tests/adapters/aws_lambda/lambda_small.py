@@ -7,16 +7,18 @@ import contextlib
 import io
 import json
 import re
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from moeopt.adapters.aws_lambda.clients import Clients
 
 CODE = """
-import os, pathlib, subprocess, time
+import os, pathlib, subprocess, time, urllib.request
 
 def handle(event, context):
     print("told", sorted(event))
@@ -30,6 +32,10 @@ def handle(event, context):
     if "child" in event:
         child = subprocess.Popen(["sleep", "60"])
         pathlib.Path(event["child"]).write_text(f"{child.pid} {os.getpid()}")
+    if "forever" in event:
+        pathlib.Path(event["forever"]).write_text(str(os.getpid()))
+        while True:
+            print("y" * 4096)
     time.sleep(event.get("seconds", 0))
     if "print" in event:
         print(event["print"])
@@ -43,8 +49,12 @@ def handle(event, context):
     if "characters" in event:
         return "x" * event["characters"]
     if "key" in event:
-        import boto3
-        return boto3.client("s3").get_object(**event["key"])["Body"].read().decode()
+        # Signed as far as the stand looks; boto3 would take longer to be there.
+        key = os.environ["AWS_ACCESS_KEY_ID"]
+        who = f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/s3/aws4_request"
+        address = os.environ["AWS_ENDPOINT_URL"] + event["key"]
+        asked = urllib.request.Request(address, headers={"Authorization": who})
+        return urllib.request.urlopen(asked).read().decode()
     return {
         "event": event, "pid": os.getpid(), "memory": context.memory_limit_in_mb,
         "name": context.function_name, "arn": context.invoked_function_arn,
@@ -168,3 +178,19 @@ def runs(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
     except OSError:
         return False
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that it has started, and these."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += family(int(child))
+    return found
+
+
+def require_gone(pids: list[int], folder: Path) -> None:
+    """See that a stand has left nothing."""
+    assert folder.parent == Path(tempfile.gettempdir())
+    assert soon(lambda: not any(map(runs, pids)))
+    assert soon(lambda: not folder.exists())

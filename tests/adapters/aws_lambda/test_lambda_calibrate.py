@@ -13,7 +13,7 @@ from lambda_recordings import EXPERT, TOKEN, Drawn, Truth, recording, stated
 
 import moeopt
 from moeopt.adapters.aws_lambda.calibrate import Calibration, calibrated
-from moeopt.adapters.aws_lambda.calls import LayerRecord
+from moeopt.adapters.aws_lambda.calls import GateTraffic, LayerRecord
 from moeopt.adapters.aws_lambda.fits import line_through, rate_through, residual_of
 from moeopt.adapters.aws_lambda.record import Recorder
 from moeopt.cli.main import main
@@ -164,14 +164,19 @@ def test_recordings_of_another_instance_are_refused() -> None:
     good = drawn.record([drawn.call(2, (10,))])
     clock = good.calls[0].seconds
     assert clock is not None
+    direct = drawn.record([drawn.call(3, (10,))])
     longer = msgspec.structs.replace(clock, read_bytes=(1,))
+    wider = msgspec.structs.replace(clock, write_bytes=(30 * TOKEN,))
     uneven = msgspec.structs.replace(clock, compute_s=())
     for record, message in (
         (msgspec.structs.replace(good, layer=2), "record 1: layer: must be one of"),
         (msgspec.structs.replace(good, tokens=(1,)), "record 1: tokens: must be 3 experts"),
         (changed(good, expert=3), "record 1: calls: must be of experts of layer 0"),
         (changed(good, layer=1), "record 1: calls: must be of experts of layer 0"),
-        (changed(good, seconds=longer), "must be 2048 bytes of each of 10 tokens"),
+        (changed(good, seconds=longer), "inputs: must be 2048 bytes of each of 10 tokens"),
+        (changed(good, seconds=wider), "outputs: must be 2048 bytes of each of 10 tokens"),
+        (changed(direct, request_bytes=60_000), "inputs: must be 2048 bytes of each of 10"),
+        (changed(direct, response_bytes=900), "outputs: must be 2048 bytes of each of 10"),
         (changed(good, seconds=uneven), "must tell of 1 minibatches"),
         (changed(good, error="crash"), "must hold a call that ended well"),
         (changed(good, estimated=True), "must hold a call that ended well"),
@@ -180,6 +185,48 @@ def test_recordings_of_another_instance_are_refused() -> None:
             calibrated(stated(), [record])
     with pytest.raises(InstanceError, match="must hold a call that ended well"):
         calibrated(stated(), [])
+
+
+def test_recordings_that_were_damaged_are_refused() -> None:
+    """Nobody measures less than no time: such a line would make every other constant wrong."""
+    drawn = Drawn(Truth())
+    good = drawn.record([drawn.call(2, (10,))])
+    clock = good.calls[0].seconds
+    assert clock is not None
+    backwards = msgspec.structs.replace(clock, load_s=-5.0)
+    halves = msgspec.structs.replace(clock, compute_s=(-1.0,))
+    traffic = GateTraffic(write_s=(1.0,), write_bytes=(1, 2))
+    for record, message in (
+        (changed(good, seconds=backwards), "call of 1: seconds: load_s: must be >= 0"),
+        (changed(good, seconds=halves), "call of 1: seconds: compute_s: must be >= 0"),
+        (changed(good, used_mb=-1), "call of 1: used_mb: must be >= 0"),
+        (changed(good, ended_s=0.5), "call of 1: ended_s: must be >= began_s, 1"),
+        (changed(good, design=7), "call of 1: design: must be 1, 2 or 3"),
+        (msgspec.structs.replace(good, traffic=traffic), "must be one for each of 1 accesses"),
+    ):
+        with pytest.raises(InstanceError, match=message):
+            calibrated(stated(), [record])
+
+
+def test_cold_calls_alone_show_both_starts() -> None:
+    drawn = Drawn(Truth(noise=0.0, odd=0.0))
+    network = calibrated(
+        stated(), [drawn.record([drawn.call(2, (n,), cold=True)]) for n in range(10, 20)]
+    ).problem.network
+    assert network.warm_start_s == pytest.approx(0.02)
+    assert network.cold_start_s == pytest.approx(0.7)
+
+
+def test_bytes_of_direct_calls_are_slower_in_small_functions() -> None:
+    truth = Truth(noise=0.0, odd=0.0, text_s_per_byte=1e-8)
+    found = calibrated(stated(), recording(truth)).beyond.call_s_per_byte
+    there = 1 / truth.function_bytes_per_s
+    expected = [there + 1e-8 * (1769 / 512 - 1), there, there]
+    assert [found[k] for k in (0, 2, 3)] == pytest.approx(expected)
+    assert there < found[1] < found[0]
+    # Through storage nothing is made of text.
+    stored = [record for record in recording(truth) if record.design != 3]
+    assert calibrated(stated(), stored).beyond.call_s_per_byte == ()
 
 
 def test_lines_through_few_or_strange_samples() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 from lambda_cases import mini
@@ -19,6 +20,9 @@ from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.cli.main import main
 from moeopt.io import save_problem
 from moeopt.serverless.problem import Billing
+
+#: As the tests that read a configuration need it.
+SESSION = boto3.Session
 
 
 @dataclass
@@ -34,16 +38,27 @@ class Line:
         return out, err
 
 
+@pytest.fixture(scope="module")
+def session(stand: Stand) -> boto3.Session:
+    """Return a session, which reads what it knows of AWS but once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stand.environment().items():
+            patch.setenv(name, value)
+        return boto3.Session()
+
+
 @pytest.fixture
 def line(
     stand: Stand,
     clients: Clients,
+    session: boto3.Session,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Line]:
     """Give a command line that is led to the stand, and see that nothing is left there."""
     for name, value in stand.environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "Session", lambda: session)
     before = account(clients)
     yield Line(capsys)
     assert account(clients) == before
@@ -172,8 +187,22 @@ def test_what_cannot_be_is_a_sentence(
         f"{tmp_path}/held-plan.json: $.billing.provisioned_s: must be left out to be deployed:"
         " functions here have no provisioned concurrency, got 300.0; plan without it\n"
     )
+    monkeypatch.setattr(boto3, "Session", SESSION)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_PROFILE", "none")
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        assert said("remove", "mini", code=1) == (
+            "AWS: The config profile (none) could not be found\n"
+        )
+        patch.delenv("AWS_PROFILE")
+        (tmp_path / "config").write_text("[broken")
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        assert said("remove", "mini", code=1).startswith("AWS: Unable to parse config file: ")
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        patch.setenv("AWS_ENDPOINT_URL", "stand")
+        assert said("remove", "mini", code=1) == "AWS: Invalid endpoint: stand\n"
     monkeypatch.delenv("AWS_REGION")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     assert said("remove", "mini", code=1).startswith("no AWS region is set: give --region")
     monkeypatch.setitem(sys.modules, "boto3", None)
@@ -181,9 +210,11 @@ def test_what_cannot_be_is_a_sentence(
 
 
 def test_a_plan_of_another_wing_is_refused(line: Line, tmp_path: Path) -> None:
-    problem = moeopt.load_problem("@placement/tiny-nearest-split")
+    problem = moeopt.load_problem("@buffering/against-fifo-8")
     moeopt.save_plan(tmp_path / "plan.json", problem, moeopt.solve(problem))
-    _, err = line("deploy", tmp_path / "plan.json", code=2)
+    save_problem(tmp_path / "problem.json", problem)
+    given = ("--instance", tmp_path / "problem.json")
+    _, err = line("deploy", tmp_path / "plan.json", *given, code=2)
     assert err.endswith(
-        "plan.json: $.plan: must be serverless, got 'placement'; give a serverless plan\n"
+        "plan.json: $.plan: must be serverless, got 'buffering'; give a serverless plan\n"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lambda_cases import mini, plan_of
-from lambda_watch import Broken, account, changes, cleanly, deployed, watched
+from lambda_watch import Broken, account, changes, cleanly, deployed, give_strange_code, watched
 
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions
@@ -18,8 +18,6 @@ from moeopt.adapters.aws_lambda.deployer import control
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.remove import remove
 from moeopt.core.errors import AdapterError
-
-_NUMBERS = itertools.count()
 
 
 @pytest.fixture
@@ -29,37 +27,25 @@ def options(clients: Clients) -> Iterator[DeployOptions]:
         yield options
 
 
-def breaking(
-    clients: Clients, first: Callable[[str], Any], work: Callable[[str], Any]
-) -> Iterator[str]:
-    """Do work on one deployment after the other, each time broken off one change later.
+def broken_off(
+    clients: Clients,
+    work: Callable[[Clients, DeployOptions], None],
+    options: DeployOptions,
+    most: int,
+) -> bool:
+    """Do work that is broken off after so many changes, and return whether it was whole by then.
 
     A call that only looks leaves everything as it was: between two changes, breaking off comes to
-    the same. Each deployment has a name of its own, since moto remembers a deleted bucket's tags.
-
-    Parameters
-    ----------
-    clients
-        Whose calls.
-    first, work
-        Get a deployment's name. The first is done before, and is not broken off.
+    the same.
     """
-    changes = 0
-    while True:
-        name = f"broken{next(_NUMBERS)}x"
-        first(name)
-        with watched(clients, changes_made=changes) as watch:
-            try:
-                work(name)
-            except Broken:
-                pass
-            else:
-                break
-        assert len(watch.changing) == changes
-        yield name
-        changes += 1
-    assert changes == len(watch.changing) > 0
-    yield name
+    with watched(clients, changes_made=most) as watch:
+        try:
+            work(clients, options)
+        except Broken:
+            assert len(watch.changing) == most
+            return False
+    assert 0 < len(watch.changing) <= most
+    return True
 
 
 def state(clients: Clients, name: str) -> Any:
@@ -67,42 +53,65 @@ def state(clients: Clients, name: str) -> Any:
     return json.loads(json.dumps(account(clients, f"-{name}-")).replace(name, "NAME"))
 
 
-@pytest.mark.parametrize("task", ["deploy", "update", "remove"])
+FEW, MORE = mini(((6,),)), mini(((6, 3),))
+
+
+def make(clients: Clients, options: DeployOptions) -> None:
+    deployed(clients, options, FEW)
+
+
+def change(clients: Clients, options: DeployOptions) -> None:
+    plan = plan_of(MORE, replicas=2, memory_mb=256)
+    deployed(clients, replace(options, seed=1, reserve=True), MORE, plan)
+
+
+def go(clients: Clients, options: DeployOptions) -> None:
+    remove(Names(options.name or ""), clients)
+
+
 def test_broken_off_anywhere_it_is_finished_by_doing_it_again(
-    clients: Clients, options: DeployOptions, task: str
+    clients: Clients, options: DeployOptions
 ) -> None:
-    few, more = mini(((6,),)), mini(((6, 3),))
-    plan = plan_of(more, replicas=2, memory_mb=256)
+    nothing = state(clients, "whole")
+    make(clients, replace(options, name="whole"))
+    made = state(clients, "whole")
+    go(clients, replace(options, name="whole"))
+    whole = {make: False, go: False}
+    for most in itertools.count():
+        # A name of its own, since moto remembers a deleted bucket's tags.
+        given = replace(options, name=f"broken{most}x")
+        for work, undisturbed in ((make, made), (go, nothing)):
+            whole[work] = whole[work] or broken_off(clients, work, given, most)
+            work(clients, given)
+            assert state(clients, str(given.name)) == undisturbed
+        if all(whole.values()):
+            break
 
-    def make(name: str) -> None:
-        deployed(clients, replace(options, name=name), few)
 
-    def change(name: str) -> None:
-        deployed(clients, replace(options, name=name, seed=1, reserve=True), more, plan)
-
-    def go(name: str) -> None:
-        remove(Names(name), clients)
-
-    first, work = {"deploy": (go, make), "update": (make, change), "remove": (make, go)}[task]
-    first("whole")
-    work("whole")
-    undisturbed = state(clients, "whole")
-    go("whole")
-    for name in breaking(clients, first, work):
-        work(name)
-        assert state(clients, name) == undisturbed
-        go(name)
+def test_a_change_broken_off_anywhere_is_finished_by_doing_it_again(
+    clients: Clients, options: DeployOptions
+) -> None:
+    make(clients, options)
+    change(clients, options)
+    undisturbed = state(clients, "one")
+    for most in itertools.count():
+        make(clients, options)
+        whole = broken_off(clients, change, options, most)
+        change(clients, options)
+        assert state(clients, "one") == undisturbed
+        if whole:
+            break
 
 
 def test_what_a_broken_deployment_left_is_removed(clients: Clients, options: DeployOptions) -> None:
     nothing = state(clients, "nothing")
-
-    def make(name: str) -> None:
-        deployed(clients, replace(options, name=name), mini(((6,),)))
-
-    for name in breaking(clients, lambda _: None, make):
-        remove(Names(name), clients)
-        assert state(clients, name) == nothing
+    for most in itertools.count():
+        given = replace(options, name=f"left{most}x")
+        whole = broken_off(clients, make, given, most)
+        go(clients, given)
+        assert state(clients, str(given.name)) == nothing
+        if whole:
+            break
 
 
 def test_hindrances_that_pass_are_waited_out(
@@ -112,8 +121,17 @@ def test_hindrances_that_pass_are_waited_out(
     busy = ("ResourceConflictException", "An update is in progress for resource")
     often = ("TooManyRequestsException", "Rate exceeded")
     unknown = ("InvalidParameterValueException", "The role cannot be assumed by Lambda.")
+    unknown_to_kms = (
+        "InvalidParameterValueException",
+        "Lambda was unable to configure access to your environment variables because the KMS key"
+        " is invalid for CreateGrant. KMS Exception: InvalidArnException",
+    )
     refusals = {
-        "lambda:CreateFunction": [unknown, often, busy],
+        "lambda:CreateFunction": [unknown, unknown_to_kms, often, busy],
+        "lambda:UpdateFunctionCode": [("ThrottlingException", "Rate exceeded")],
+        "iam:PutRolePolicy": [("NoSuchEntity", "it cannot be found"), ("Throttling", "Rate")],
+        "s3:PutBucketTagging": [("NoSuchBucket", "it does not exist")],
+        "s3:PutObject": [("SlowDown", "Please reduce your request rate")],
         "lambda:UpdateFunctionConfiguration": [busy],
         "lambda:PutFunctionConcurrency": [busy],
         "lambda:DeleteFunction": [busy],
@@ -122,6 +140,8 @@ def test_hindrances_that_pass_are_waited_out(
     }
     with watched(clients, refusals=refusals):
         deployed(clients, options)
+    give_strange_code(clients, "moeopt-one-0-0")
+    with watched(clients, refusals=refusals):
         deployed(clients, replace(options, seed=1, reserve=True))
         assert changes(deployed(clients, replace(options, seed=1, reserve=True))) == []
         remove(Names("one"), clients)
@@ -151,33 +171,25 @@ def test_answers_that_were_lost_do_no_harm(clients: Clients, options: DeployOpti
     remove(Names("one"), clients)
 
 
-@pytest.mark.parametrize(
-    ("operation", "code", "said"),
-    [
-        (
-            "s3:CreateBucket",
-            "BucketAlreadyExists",
-            "^bucket moeopt-one-.*: BucketAlreadyExists: no",
-        ),
-        ("s3:HeadBucket", "403", "^bucket moeopt-one-.*: it is another account's, or your policy"),
-        ("iam:CreateRole", "AccessDenied", "^role moeopt-one-worker: AccessDenied: no"),
-        ("s3:PutObject", "AccessDenied", "^bucket moeopt-one-.*: AccessDenied: no"),
+def test_what_does_not_pass_is_told(clients: Clients, options: DeployOptions) -> None:
+    # In the order in which they are asked for: each is as far as the deployment comes.
+    for operation, code, said in (
+        ("s3:HeadBucket", "403", "bucket moeopt-one-.*: it is another account's, or your policy"),
+        ("lambda:ListFunctions", "AccessDeniedException", "Lambda: AccessDeniedException: no"),
+        ("s3:CreateBucket", "BucketAlreadyExists", "bucket moeopt-one-.*: BucketAlreadyExists: no"),
+        ("iam:CreateRole", "AccessDenied", "role moeopt-one-worker: AccessDenied: no"),
+        ("s3:PutObject", "AccessDenied", "bucket moeopt-one-.*: AccessDenied: no"),
         (
             "lambda:CreateFunction",
             "InvalidParameterValueException",
-            "^function moeopt-one-0-.: InvalidParameterValueException: no",
+            "function moeopt-one-0-.: InvalidParameterValueException: no",
         ),
-        ("lambda:ListFunctions", "AccessDeniedException", "^Lambda: AccessDeniedException: no"),
-    ],
-)
-def test_what_does_not_pass_is_told(
-    clients: Clients, options: DeployOptions, operation: str, code: str, said: str
-) -> None:
-    with (
-        watched(clients, refusals={operation: [(code, "no")]}),
-        pytest.raises(AdapterError, match=said),
     ):
-        deployed(clients, options)
+        with (
+            watched(clients, refusals={operation: [(code, "no")]}),
+            pytest.raises(AdapterError, match=f"^{said}"),
+        ):
+            deployed(clients, options)
 
 
 def test_patience_ends(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,9 @@ from typing import Any
 
 import boto3
 import msgspec
+import numpy as np
 import pytest
-from lambda_cases import mini, plan_of
+from lambda_cases import direct_event, mini, plan_of, some_tokens
 from lambda_watch import account, changes, cleanly, deployed, layer_of, watched
 
 import moeopt
@@ -18,9 +21,12 @@ from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of, weights_of
 from moeopt.adapters.aws_lambda.deployer import functions as lambdas
 from moeopt.adapters.aws_lambda.deployer.changes import Change, changes_table
+from moeopt.adapters.aws_lambda.deployer.steps import Phase, Step, carry_out
+from moeopt.adapters.aws_lambda.names import Names, name_from
 from moeopt.adapters.aws_lambda.package import write_image_context
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.wanted import wanted_of
+from moeopt.adapters.aws_lambda.worker.protocol import from_text
 from moeopt.cli.main import main
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.io import save_problem
@@ -67,12 +73,18 @@ def test_an_image_takes_the_place_of_a_package(
         # On the command line an image computes with PyTorch unless it is told not to.
         for name, value in stand.environment().items():
             monkeypatch.setenv(name, value)
-        save_problem(tmp_path / "mini.json", mini())
-        moeopt.save_plan(tmp_path / "plan.json", mini(), moeopt.solve(mini()))
+        large = mini(memory_mb=(1769,))
+        save_problem(tmp_path / "mini.json", large)
+        moeopt.save_plan(tmp_path / "plan.json", large, moeopt.solve(large))
         line = ["lambda", "deploy", str(tmp_path / "plan.json"), "--image", second]
         assert main([*line, "--name", "one", "--instance", str(tmp_path / "mini.json")]) == 0
         found = account(clients)["functions"]["moeopt-one-0-0"]["Configuration"]
         assert found["Environment"]["Variables"]["MOEOPT_ENGINE"] == "torch"
+        event = json.dumps(direct_event(some_tokens(3))).encode()
+        answer = clients.calls.invoke(FunctionName="moeopt-one-0-0", Payload=event)
+        payload = json.loads(answer["Payload"].read())["payload"]
+    wanted = weights_of(mini(), image).expert(0, 0).compute(some_tokens(3))
+    np.testing.assert_allclose(from_text(payload, 4), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_functions_are_of_the_problems_architecture_and_storage(
@@ -158,12 +170,40 @@ def _answering(answer: Any) -> Any:
         ({"timeout_s": 0}, "timeout_s: must be 1 to 900"),
         ({"seed": -1}, "seed: must be >= 0"),
         ({"image": IMAGE, "dependencies": Path()}, "dependencies: must not be given with an im"),
+        ({"engine": "abacus"}, "engine: must be numpy, or torch in an image"),
+        # A package has no PyTorch: each call would fail, and be billed.
+        ({"engine": "torch"}, "engine: must be numpy, or torch in an image"),
         ({"image": IMAGE, "runtime": "python3.12"}, "runtime: must not be given with an image"),
     ],
 )
 def test_settings_that_are_none(given: dict[str, Any], said: str) -> None:
     with pytest.raises(InstanceError, match=f"^{said}"):
         DeployOptions(**given)
+
+
+def test_changes_are_told_one_at_a_time() -> None:
+    both, beside = threading.Barrier(2), list[bool]()
+
+    def say(_: str) -> None:
+        try:
+            both.wait(0.05)
+        except threading.BrokenBarrierError:
+            beside.append(False)
+        else:
+            beside.append(True)
+
+    steps = [Step(Change("create", "function", name), lambda: None) for name in "ab"]
+    carry_out([Phase(steps, threads=2)], say)
+    assert beside == [False, False]
+
+
+def test_long_names_that_begin_alike_are_others() -> None:
+    alike = [name_from(f"a model whose name is long, and goes on {k}") for k in range(2)]
+    assert len(set(alike)) == 2
+    assert all(Names(name).deployment.startswith("a-model-whose-name-is") for name in alike)
+    assert name_from("Tiny 2x4!") == "tiny-2x4"
+    assert name_from("a" * 32) == "a" * 32
+    assert name_from("?") == "model"
 
 
 def test_problems_that_cannot_be_deployed(clients: Clients, options: DeployOptions) -> None:

@@ -13,7 +13,8 @@ from lambda_watch import account, changes, cleanly, deployed, watched
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, fleet_of, weights_of
 from moeopt.adapters.aws_lambda.deployer.functions import make_function
-from moeopt.adapters.aws_lambda.iam import trust_policy
+from moeopt.adapters.aws_lambda.deployer.role import FoundRole, delete_role, make_role
+from moeopt.adapters.aws_lambda.iam import trust_policy, worker_policy
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.remove import remove
 from moeopt.adapters.aws_lambda.wanted import wanted_of
@@ -79,6 +80,52 @@ def test_a_role_of_others_is_refused_and_left(clients: Clients, options: DeployO
     refused(clients, options, "^role moeopt-one-worker: is there already")
     assert [one.action for one in remove(Names("one"), clients)] == ["keep"]
     clients.roles.delete_role(RoleName="moeopt-one-worker")
+
+
+def test_a_role_of_another_region_is_left_to_its_deployment(
+    clients: Clients, options: DeployOptions
+) -> None:
+    # Roles have no region: its deployment there would lose what it runs under.
+    elsewhere = replace(clients, region="eu-west-1")
+    make_role(
+        FoundRole("moeopt-one-worker"), worker_policy(Names("one"), "b"), Names("one"), elsewhere
+    )
+    refused(clients, options, "^role moeopt-one-worker: is there already .* choose another --name")
+    assert [one.action for one in remove(Names("one"), clients)] == ["keep"]
+    delete_role(Names("one"), clients)
+
+
+def test_functions_whose_role_was_deleted_are_made_anew(
+    clients: Clients, options: DeployOptions
+) -> None:
+    deployed(clients, options)
+    here, role = account(clients), "moeopt-one-worker"
+    delete_role(Names("one"), clients)
+    with watched(clients) as watch:
+        done = deployed(clients, options)
+    assert [one.why for one in done.changed if one.action == "delete"] == ["its role is gone"] * 2
+    # Before there is a new role, so that a deployment that breaks off leaves none that look fine.
+    made = ["CreateRole", "PutRolePolicy", "CreateFunction", "CreateFunction"]
+    assert watch.changing == ["DeleteFunction", "DeleteFunction", *made]
+    assert account(clients) == here
+    assert here["roles"].keys() == {role}
+
+
+def test_a_bucket_that_is_hidden_from_us_is_no_hindrance_to_another(
+    clients: Clients, options: DeployOptions
+) -> None:
+    bucket = f"moeopt-one-{clients.account}"
+    with watched(clients, refusals={"s3:HeadBucket": [("403", "Forbidden")]}):
+        refused(clients, options, f"^bucket {bucket}: it is another account's.* as --bucket$")
+    clients.storage.create_bucket(Bucket="somebodys-bucket")
+    given = replace(options, bucket="somebodys-bucket")
+    with watched(clients, refusals={"s3:HeadBucket": [("403", "Forbidden")]}):
+        done = deployed(clients, given)
+    assert ("create", "function") in changes(done)
+    with watched(clients, refusals={"s3:HeadBucket": [("403", "Forbidden")]}):
+        left = remove(Names("one"), clients)
+    assert left[-1].sentence().startswith(f"keep bucket {bucket}: left alone: it is another acc")
+    clients.storage.delete_bucket(Bucket="somebodys-bucket")
 
 
 def test_a_function_of_others_is_refused_and_left(clients: Clients, options: DeployOptions) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 from collections.abc import Iterator
 
+import boto3
 import numpy as np
 import pytest
+from botocore.config import Config
 
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.exchange import Exchange, packed
@@ -58,6 +62,27 @@ def test_what_does_not_pass_is_told(exchange: Exchange, clients: Clients, stand:
     impatient = Exchange(clients, BUCKET, patience=Patience(first_s=1e9, most_s=1e9))
     with pytest.raises(AdapterError, match="NoSuchKey"):
         impatient.read("rows", np.empty((1, 3), dtype=np.float32))
+
+
+def test_who_cannot_be_reached_is_asked_again_until_told_to_stop() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = Config(retries={"total_max_attempts": 1})
+    storage = boto3.Session("id", "secret", region_name="us-east-1").client(
+        "s3", endpoint_url=address, config=config
+    )
+    asked: list[str] = []
+    storage.meta.events.register("before-send.s3", lambda **_: asked.append("asked"))
+    nowhere = Exchange(Clients(None, None, storage, None, "0", "here"), BUCKET, patience=QUICK)
+    with pytest.raises(AdapterError, match="connect"):
+        nowhere.write("rows", bytearray(4))
+    assert len(asked) == QUICK.attempts
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(AdapterError, match="given up"):
+        nowhere.write("rows", bytearray(4), stop)
+    assert len(asked) == QUICK.attempts
 
 
 def test_all_objects_are_forgotten(exchange: Exchange, clients: Clients) -> None:

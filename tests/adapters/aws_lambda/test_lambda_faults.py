@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -12,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lambda_cases import mini, plan_of
-from lambda_deployed import QUICK, Deployed, deployed
+from lambda_deployed import Deployed, deployed
 
-from moeopt.adapters.aws_lambda.batch import LayerBatch, LayerError, LayerResult
+from moeopt.adapters.aws_lambda.batch import LayerError, LayerResult
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.stand.faults import Fault
@@ -40,7 +38,7 @@ def errors_of(result: LayerResult) -> list[str]:
 
 #: A fault that passes, and the failed calls that it leaves behind.
 PASSING = {
-    "crash": (Fault("crash", times=2), ["crash", "crash"]),
+    "crash": (Fault("crash"), ["crash"]),
     "throttle": (Fault("throttle", times=6), ["throttled"] * 6),
     "service": (Fault("service", times=2), ["service", "service"]),
     "disconnect": (Fault("disconnect", times=2), ["connection", "connection"]),
@@ -68,26 +66,6 @@ def test_lambda_faults_that_pass_leave_outputs_right(
             ran = {c.error: c.billed_s > 0 for c in result.record.calls}
             for error, billed in ran.items():
                 assert billed == (error not in ("throttled", "service"))
-
-
-@pytest.mark.parametrize("layer", [0, 2])
-def test_lambda_faults_for_good_name_the_expert_and_keep_the_rest(
-    stand: Stand, here: Deployed, layer: int
-) -> None:
-    function = here.fleet.function(layer, 1)
-    stand.inject(Fault("crash", times=1000, function=function))
-    with here.gate(replace(QUICK, attempts=2)) as gate:
-        batch = here.batch(gate, layer)
-        with pytest.raises(
-            LayerError, match=f"3 of 9 .*expert 1.*crash.*{function}.*call 2"
-        ) as caught:
-            batch.run()
-        assert {one.piece.expert for one in caught.value.lost} == {1}
-        assert len([call for call in caught.value.record.calls if call.error]) == 2
-        stand.clear()
-        result = batch.run()
-    here.require_right(layer, result)
-    assert {call.expert for call in result.record.calls} == {1}
 
 
 def test_lambda_faults_parameters_that_are_gone_are_named_and_deployed_again(
@@ -146,35 +124,21 @@ def test_lambda_faults_one_call_at_a_time_only_takes_longer(stand: Stand, here: 
     assert set(errors_of(result)) <= {"throttled"}
 
 
-def test_lambda_faults_inputs_that_cannot_be_uploaded(stand: Stand, here: Deployed) -> None:
-    stand.inject(Fault("s3-error", times=1000, key="/in-"))
-    with here.gate(Patience(attempts=1), wait_s=0.1) as gate:
-        batch = here.batch(gate, 1)
-        with pytest.raises(LayerError, match=r"9 of 9 tokens.*storage"):
-            batch.run()
-        stand.clear()
-        here.require_right(1, batch.run())
-
-
 def test_lambda_faults_a_time_out_is_met_by_halves(stand: Stand, here: Deployed) -> None:
-    control, layers = here.clients.functions, (0, 2)
-    for layer in layers:
-        function = here.fleet.function(layer, 1)
-        control.update_function_configuration(FunctionName=function, Timeout=1)
-        control.get_waiter("function_updated_v2").wait(FunctionName=function)
-        stand.inject(Fault("s3-slow", function=function, key="weights/", seconds=1.5))
-    with here.gate() as gate, ThreadPoolExecutor() as threads:
-        batches = [here.batch(gate, layer) for layer in layers]
-        results = list(threads.map(LayerBatch.run, batches))
-    for layer, result in zip(layers, results, strict=True):
-        here.require_right(layer, result)
-        calls = [call for call in result.record.calls if call.expert == 1]
-        first = min(calls, key=lambda call: call.began_s)
-        assert (first.tokens, first.error) == (3, "timeout")
-        assert first.billed_s >= 1.0
-        # On a busy machine another one may be late.
-        assert set(errors_of(result)) == {"timeout"}
-        assert sum(call.tokens for call in calls if call.error is None) == 3
+    control, function = here.clients.functions, here.fleet.function(0, 1)
+    control.update_function_configuration(FunctionName=function, Timeout=1)
+    control.get_waiter("function_updated_v2").wait(FunctionName=function)
+    stand.inject(Fault("s3-slow", function=function, key="weights/", seconds=1.5))
+    with here.gate() as gate:
+        result = here.batch(gate, 0).run()
+    here.require_right(0, result)
+    calls = [call for call in result.record.calls if call.expert == 1]
+    first = min(calls, key=lambda call: call.began_s)
+    assert (first.tokens, first.error) == (3, "timeout")
+    assert first.billed_s >= 1.0
+    # On a busy machine another one may be late.
+    assert set(errors_of(result)) == {"timeout"}
+    assert sum(call.tokens for call in calls if call.error is None) == 3
     # The time-out is the plan's again once it is deployed again.
     assert {change.action for change in here.again().changes} == {"update", "keep"}
 
@@ -182,7 +146,7 @@ def test_lambda_faults_a_time_out_is_met_by_halves(stand: Stand, here: Deployed)
 _FAULTS = st.builds(
     Fault,
     kind=st.sampled_from(["crash", "throttle", "service", "disconnect", "lost-answer"]),
-    times=st.integers(1, 6),
+    times=st.integers(1, 4),
     function=st.sampled_from(["", "-0", "-1"]),
 ) | st.builds(
     Fault,
@@ -194,7 +158,7 @@ _FAULTS = st.builds(
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

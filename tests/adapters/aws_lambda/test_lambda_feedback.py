@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from lambda_cases import fleet_named, mini, plan_of
-from lambda_deployed import QUICK
+from lambda_deployed import QUICK, bare_packages
 
 from moeopt.adapters.aws_lambda.calls import Call, LayerRecord
 from moeopt.adapters.aws_lambda.clients import Clients
@@ -62,6 +63,12 @@ def swapped() -> ServerlessProblem:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _bare() -> Iterator[None]:
+    with bare_packages():
+        yield
+
+
 def test_a_search_is_told_of_functions_that_overran(stand: Stand, clients: Clients) -> None:
     table = CountTable(
         layer=np.array([0, 0, 1, 1]),
@@ -87,7 +94,7 @@ def test_a_search_is_told_of_functions_that_overran(stand: Stand, clients: Clien
     # Memory alone is of interest: a share of a processor would only take time.
     stand.reshape(Shape(processors=False))
     try:
-        tuned = optimise(objective, space, "multi_epsilon", pairs=2, evaluations=2)
+        tuned = optimise(objective, space, "multi_epsilon", pairs=2, evaluations=1)
         first = tuned.trials[0].measured
         assert first.over_memory
         assert first.over_payload

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from lambda_cases import tiny
+from lambda_deployed import bare_packages
 from lambda_left import everything
 
 from moeopt import solve
@@ -15,6 +16,8 @@ from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.reference import reference
 from moeopt.adapters.aws_lambda.remove import remove
 from moeopt.adapters.aws_lambda.routing import routed
+from moeopt.adapters.aws_lambda.stand.local import Stand
+from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.weights import random_weights
 from moeopt.serverless.plan import ServerlessPlan
 
@@ -24,7 +27,7 @@ def _variants(plan: ServerlessPlan) -> list[ServerlessPlan]:
 
     The first layer has no direct one: two calls of the instance's payload do not carry its tokens.
     """
-    replicas = np.array([[2, 2, 1, 1], [1, 2, 1, 1]])
+    replicas = np.array([[2, 1, 1, 1], [1, 2, 1, 1]])
     others = [((1, 2), (9, 0)), ((2, 1), (0, 4)), ((2, 3), (0, 0))]
     return [
         plan,
@@ -40,8 +43,10 @@ def _variants(plan: ServerlessPlan) -> list[ServerlessPlan]:
     ]
 
 
-def test_tiny_is_deployed_run_and_removed(clients: Clients) -> None:
+def test_tiny_is_deployed_run_and_removed(stand: Stand, clients: Clients) -> None:
     before = everything(clients)
+    # Shares of a processor would only make the functions slower to start.
+    stand.reshape(Shape(processors=False))
     plan = solve(tiny()).plan
     assert isinstance(plan, ServerlessPlan)
     problem = tiny(slo_s=None)
@@ -51,7 +56,8 @@ def test_tiny_is_deployed_run_and_removed(clients: Clients) -> None:
     try:
         for k, variant in enumerate(_variants(plan)):
             fleet = fleet_of(problem, variant, options, clients)
-            done = deploy(fleet, weights, clients, options)
+            with bare_packages():
+                done = deploy(fleet, weights, clients, options)
             assert bool(done.changed) == (k == 0), done.changed
             with Gate(fleet, clients) as gate:
                 for layer in range(fleet.layers):
@@ -62,6 +68,7 @@ def test_tiny_is_deployed_run_and_removed(clients: Clients) -> None:
                     used = {(call.expert, call.replica) for call in result.record.calls}
                     assert len(used) == variant.replicas[layer].sum()
     finally:
+        stand.reshape(Shape())
         remove(names, clients)
     assert everything(clients) == before
     with pytest.raises(clients.functions.exceptions.ResourceNotFoundException):

@@ -61,14 +61,14 @@ def allowed(policy: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def test_what_is_asked_for_is_what_is_allowed(clients: Clients, options: DeployOptions) -> None:
-    problem = mini()
+    problem = mini(((6,),))
     with watched(clients) as watch:
         done = deployed(clients, replace(options, reserve=True), problem, plan_of(problem, 1))
         with Gate(done.fleet, clients) as gate:
-            gate.layer(0, *routed(np.array([6, 3]), done.fleet.widths(0)[0], 0))
+            gate.layer(0, *routed(np.array([6]), done.fleet.widths(0)[0], 0))
     give_strange_code(clients, "moeopt-one-0-0")
     with watched(clients, operations=watch.operations):
-        deployed(clients, replace(options, seed=1))
+        deployed(clients, replace(options, seed=1), problem)
         remove(Names("one"), clients)
     asked = set().union(*(RIGHTS.get(name, {name}) for name in watch.operations))
     policy = deployer_policy(Names("one"), None, clients.account, clients.region)

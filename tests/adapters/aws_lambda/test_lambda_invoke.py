@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ from moeopt.core.errors import InstanceError
 
 TOKENS = np.arange(6, dtype=np.float32).reshape(3, 2)
 QUICK = Patience(attempts=3, first_s=0.001, most_s=0.002, total_s=20.0)
+
+#: Waits that no test outlasts.
+ENDLESS = Patience(first_s=1e6, most_s=1e6, total_s=1e9)
 
 
 def event(tokens: int = 3, **more: Any) -> Event:
@@ -82,7 +87,7 @@ def server() -> Iterator[Scripted]:
 Play = Callable[..., Outcome]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def play(server: Scripted) -> Play:
     """Let the server say these things, and return what one call makes of them."""
     clients = server.clients()
@@ -115,7 +120,13 @@ def test_lambda_invoke_an_answer_with_its_report(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"X-Amz-Log-Result": "????"}, {"X-Amz-Log-Result": log(request_id="other")}]
+    "headers",
+    [
+        {},
+        {"X-Amz-Log-Result": "????"},
+        {"X-Amz-Log-Result": log(request_id="other")},
+        {"x-amzn-RequestId": ""},
+    ],
 )
 def test_lambda_invoke_a_lost_report_is_estimated_and_marked(
     play: Play, headers: dict[str, str]
@@ -228,7 +239,8 @@ def test_lambda_invoke_what_has_not_begun_costs_no_attempt(
     outcome = play(*[reply] * (2 * QUICK.attempts), well())
     assert outcome.failure is None
     assert len(outcome.calls) == 2 * QUICK.attempts + 1
-    assert {call.billed_s for call in outcome.calls[:-1]} == {0.0}
+    # Nor is it "-0.0", which rounding up gives.
+    assert {str(call.billed_s) for call in outcome.calls[:-1]} == {"0.0"}
     impatient = Patience(first_s=0.01, most_s=0.01, total_s=0.03)
     lost = play(reply, patience=impatient)
     assert lost.failure is not None
@@ -262,6 +274,22 @@ def test_lambda_invoke_an_answer_that_does_not_come(server: Scripted) -> None:
     assert outcome.failure.kind == "connection"
     assert outcome.calls[0].billed_s >= 0.05
     assert outcome.calls[0].estimated
+
+
+def test_lambda_invoke_what_nobody_wants_any_more_is_not_called(server: Scripted) -> None:
+    caller = Caller(server.clients(), fleet(), patience=ENDLESS)
+    stop, target = threading.Event(), Target(0, 1, 0)
+    server.play([refused(500, "ServiceException")])
+    with ThreadPoolExecutor(1) as thread:
+        calling = thread.submit(caller.call, target, event(), time.monotonic, stop)
+        server.await_calls(1)
+        stop.set()
+        outcome = calling.result()
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "stopped"
+    assert [call.error for call in outcome.calls] == ["service"]
+    assert caller.call(target, event(), time.monotonic, stop).calls == ()
+    assert len(server.seen) == 1
 
 
 def test_lambda_invoke_nobody_there() -> None:
@@ -304,7 +332,16 @@ def test_lambda_invoke_waits_are_drawn_by_piece_and_attempt_below_a_growing_ceil
     assert patience.wait_s("p", 10_000) <= 1.0
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"total_s": -1.0}, {"first_s": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"attempts": float("nan")},
+        {"halvings": -1},
+        {"total_s": -1.0},
+        {"first_s": float("inf")},
+    ],
+)
 def test_lambda_invoke_patience_of_wrong_numbers(wrong: dict[str, Any]) -> None:
     with pytest.raises(InstanceError, match=next(iter(wrong))):
         Patience(**wrong)

@@ -143,6 +143,23 @@ def test_a_cold_start_is_longer_and_billed_if_the_platform_does(design: int) -> 
     assert free.simulated_gb_s == pytest.approx(warm.simulated_gb_s, abs=2.1e-3)
 
 
+def test_small_functions_take_longer_to_read_and_write_what_calls_carry() -> None:
+    """The first size is 512 MB: what its bytes take beyond the best rate is work, and billed."""
+    fleet = fleet_of(3)
+    one, sizes = np.array([30, 0, 0, 0]), len(fleet.problem.memory_mb)
+    fast = 1.0 / fleet.problem.network.function_bytes_per_s
+    at = fleet.problem.memory_mb.index(512)
+    slow = tuple(fast + 1e-6 * (size == at) for size in range(sizes))
+    even, uneven = (
+        predicted(fleet, 0, one, beyond=dataclasses.replace(BILLED, call_s_per_byte=rates))
+        for rates in ((), slow)
+    )
+    more_s = 30 * 2 * 1024 * 1e-6
+    assert uneven.simulated_s == pytest.approx(even.simulated_s + more_s)
+    assert uneven.simulated_gb_s == pytest.approx(even.simulated_gb_s + 0.5 * more_s, abs=1e-3)
+    assert uneven.seconds == even.seconds
+
+
 def test_the_slowest_of_many_calls_ends_a_layer() -> None:
     fleet = fleet_of(2, replicas=2)
     even, uneven = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,9 +22,10 @@ from moeopt.adapters.aws_lambda.stand.instance import Home
 from moeopt.adapters.aws_lambda.stand.invocation import Conditions, Run
 from moeopt.adapters.aws_lambda.stand.link import Links
 from moeopt.adapters.aws_lambda.stand.pool import Pool
-from moeopt.adapters.aws_lambda.stand.report import Ran, billed_ms, written
+from moeopt.adapters.aws_lambda.stand.report import TAIL_BYTES, Ran, billed_ms, written
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.stand.watch import Watcher
+from moeopt.core.errors import AdapterError
 
 PLAIN = Conditions(cold_start_s=0.0, processors=False, answer_s=lambda size: 0.0)
 
@@ -56,20 +58,27 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 def test_lambda_stand_alone_a_start_beyond_its_limit_is_the_calls_own_time(
     pool: Pool, function: Function
 ) -> None:
-    (function.folder / "small.py").write_text(f"import time\ntime.sleep(0.5)\n{CODE}")
-    ran = Run(pool, function, b"{}", replace(PLAIN, init_s=0.1)).run()
+    (function.folder / "small.py").write_text(f"import time\ntime.sleep(0.2)\n{CODE}")
+    ran = Run(pool, function, b"{}", replace(PLAIN, init_s=0.02)).run()
     assert not ran.failed
     assert ran.init_s is None
-    assert ran.duration_s >= 0.5
+    assert ran.duration_s >= 0.2
     assert b"Phase: init\tStatus: timeout\n" in ran.log
     assert pool.alive() == 1
+    # Nobody sees more of a log than its end, so no more is kept.
+    ran = Run(pool, function, b'{"print": "%s"}' % (b"y" * 10_000), PLAIN).run()
+    assert len(ran.log) == TAIL_BYTES
+    # The call was on its way when the function was deleted.
+    pool.update("alone", None)
+    assert not Run(pool, function, b"{}", PLAIN).run().failed
+    assert pool.alive() == 0
 
 
 def test_lambda_stand_alone_a_start_beyond_the_time_out_fails(
     pool: Pool, function: Function
 ) -> None:
     (function.folder / "small.py").write_text(f"import time\ntime.sleep(60)\n{CODE}")
-    ran = Run(pool, replace(function, timeout_s=1), b"{}", replace(PLAIN, init_s=0.1)).run()
+    ran = Run(pool, replace(function, timeout_s=0.2), b"{}", replace(PLAIN, init_s=0.1)).run()
     assert ran.failed
     assert ran.status == "timeout"
     assert b"Sandbox.Timedout" in ran.body
@@ -90,6 +99,33 @@ def test_lambda_stand_alone_a_worker_killed_while_it_waits_is_not_called(
     again = Run(pool, function, b"{}", PLAIN).run()
     assert not again.failed
     assert again.init_s is not None
+
+
+def test_lambda_stand_alone_a_worker_that_cannot_start_leaves_nothing(
+    pool: Pool, function: Function, tmp_path: Path
+) -> None:
+    def left() -> tuple[int, int, list[Path]]:
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        return files, threading.active_count(), list((tmp_path / "workers").iterdir())
+
+    before = left()
+    with pytest.raises(FileNotFoundError):
+        pool.start(replace(function, folder=tmp_path / "nowhere"))
+    assert soon(lambda: left() == before)
+
+
+def test_lambda_stand_alone_without_a_governor_workers_end(pool: Pool, function: Function) -> None:
+    (function.folder / "small.py").write_text(CODE)
+    first, second = pool.start(function), pool.start(function)
+    os.kill(pool.governor.pid, signal.SIGKILL)
+    assert soon(lambda: not pool.governor.alive)
+    with pytest.raises(AdapterError, match="governor has ended"):
+        pool.end(first)
+    with pytest.raises(AdapterError, match="governor has ended"):
+        pool.start(function)
+    pool.close()
+    assert not runs(first.pid)
+    assert not runs(second.pid)
 
 
 def test_lambda_stand_alone_closing_ends_calls_that_run(

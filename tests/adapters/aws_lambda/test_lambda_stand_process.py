@@ -6,102 +6,106 @@ import http.client
 import importlib.util
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lambda_small import CODE, Small, make, role_of, runs, small, soon
+from lambda_small import CODE, Small, family, require_gone, role_of, soon
 
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.core.errors import AdapterError
 
-#: A process that starts a stand, calls a function, says what there is, and is killed.
+#: A process that starts a stand, says what there is, and is killed.
 _PARENT = """
-import json, os, signal, sys
-from lambda_small import small
+import json, os, signal
 from moeopt.adapters.aws_lambda.stand.local import Stand
 
-with Stand() as stand, small(stand.clients()) as function:
-    said = function.call({}).said
-    print(json.dumps([stand.pid, said["pid"], said["environment"]["TMPDIR"]]), flush=True)
+with Stand() as stand:
+    print(json.dumps([stand.pid, str(stand.folder)]), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and all that it has started, and these."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += family(int(child))
-    return found
+def governor_of(stand: Stand) -> int:
+    """Return a stand's governor's process."""
+    governors = [
+        pid
+        for pid in family(stand.pid)
+        if "governor_process" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+    assert len(governors) == 1
+    return governors[0]
 
 
-def folder_of(temporary: str) -> Path:
-    """Return a stand's folder: that of the worker's temporary files is within."""
-    return Path(temporary).parent.parent
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """Allow few open files, as some shells do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 256), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def require_gone(pids: list[int], folder: Path) -> None:
-    assert folder.parent == Path(tempfile.gettempdir())
-    assert soon(lambda: not any(map(runs, pids)))
-    assert soon(lambda: not folder.exists())
-
-
-def test_lambda_stand_process_closed_leaves_nothing() -> None:
-    with Stand() as stand, small(stand.clients()) as function:
-        folder = folder_of(function.call({}).said["environment"]["TMPDIR"])
-        pids = family(stand.pid)
-        # The stand, its governor, who removes its folder with what it waits by, the worker.
-        assert len(pids) >= 4
-        assert folder.exists()
-    assert not folder.exists()
-    assert not any(map(runs, pids))
-    stand.close()
-
-
-def test_lambda_stand_process_with_images_told_to_end_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("few_files")
+def test_lambda_stand_process_with_images_whose_governor_is_killed_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    """Nor workers that stand still as their share is used up."""
+    pid = tmp_path / "pid"
     (tmp_path / "small.py").write_text(CODE)
     (tmp_path / "Dockerfile").write_text('FROM python\nCMD ["small.handle"]\n')
-    with Stand(images={"registry/image:1": tmp_path}) as stand:
+    with Stand(images={"registry/image:1": tmp_path}) as stand, ThreadPoolExecutor() as threads:
+        # Calls at once take more files than a shell may allow.
+        most = resource.prlimit(stand.pid, resource.RLIMIT_NOFILE)
+        assert most[0] == min(most[1], 1 << 16)
         clients = stand.clients()
-        for command in ({}, {"ImageConfig": {"Command": ["small.handle"]}}):
+        for command in ({"ImageConfig": {"Command": ["absent.handle"]}}, {}):
             clients.functions.create_function(
                 FunctionName="small", Role=role_of(clients), PackageType="Image",
-                Code={"ImageUri": "registry/image:1"}, **command,
+                Code={"ImageUri": "registry/image:1"}, Timeout=60, **command,
             )  # fmt: skip
-            said = Small(clients, "small").call({}).said
-            assert said["memory"] == "128"
-            clients.functions.delete_function(FunctionName="small")
+            if command:
+                assert "ImportModuleError" in str(Small(clients, "small").call({}).said)
+                clients.functions.delete_function(FunctionName="small")
+        call = threads.submit(Small(clients, "small").call, {"forever": str(pid)})
+        assert soon(lambda: pid.exists() and pid.read_text() != "")
+        stat = Path(f"/proc/{pid.read_text()}/stat")
+        assert soon(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
         pids = family(stand.pid)
-        os.kill(stand.pid, signal.SIGTERM)
-        require_gone(pids, folder_of(said["environment"]["TMPDIR"]))
+        # The stand, its governor, who removes its folder with what it waits by, the worker.
+        assert len(pids) >= 5
+        os.kill(governor_of(stand), signal.SIGKILL)
+        require_gone(pids, stand.folder)
+        assert call.exception() is not None or call.result().error is not None
+        with pytest.raises(AdapterError, match="the stand does not answer"):
+            stand.statistics()
     assert (tmp_path / "small.py").exists()
 
 
-def test_lambda_stand_process_killed_leaves_nothing() -> None:
-    with Stand() as stand:
-        said = make(stand.clients()).call({}).said
-        pids = family(stand.pid)
-        os.kill(stand.pid, signal.SIGKILL)
-        require_gone(pids, folder_of(said["environment"]["TMPDIR"]))
-        with pytest.raises(AdapterError, match="the stand does not answer"):
-            stand.statistics()
-
-
 def test_lambda_stand_process_whose_parent_is_killed_leaves_nothing() -> None:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", _PARENT], env=environment, stdout=subprocess.PIPE, check=False
     )
     assert done.returncode == -signal.SIGKILL
-    stand, worker, temporary = json.loads(done.stdout)
-    require_gone([stand, worker], folder_of(temporary))
+    pid, folder = json.loads(done.stdout)
+    require_gone([pid], Path(folder))
+
+
+def test_lambda_stand_process_needs_nothing_of_the_environment(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert stand.clients().account == "123456789012"
+    assert stand.statistics().workers >= 0
 
 
 def test_lambda_stand_process_keeps_connections_open(stand: Stand) -> None:

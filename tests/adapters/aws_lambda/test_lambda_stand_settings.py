@@ -7,37 +7,52 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 from __future__ import annotations
 
 import io
+import resource
+import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from lambda_small import Small, runs, small, soon, zipped
+from lambda_small import Small, make, runs, small, soon, zipped
 
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def function(clients: Clients) -> Iterator[Small]:
+    """Make one for all tests that leave it as it is."""
     with small(clients) as made:
         yield made
 
 
+@pytest.fixture
+def own(clients: Clients) -> Iterator[Small]:
+    with small(clients, "own") as made:
+        yield made
+
+
 def heavy() -> bytes:
-    """Return a small package that is too large unpacked."""
+    """Return a small package that says it is too large unpacked."""
     data = io.BytesIO()
-    with (
-        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("zeros", "w") as file,
-    ):
-        for _ in range(250):
-            file.write(bytes(2**20))
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("zeros", bytes(1))
+        # Its table of contents is written at the end.
+        archive.infolist()[0].file_size = 250 * 2**20
     return data.getvalue()
+
+
+def damaged() -> bytes:
+    """Return a package that shows its damage only when it is unpacked."""
+    data = bytearray(zipped({"small.py": "x = 'x'"}))
+    data[data.index(b"x = ")] ^= 1
+    return bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +88,7 @@ def test_lambda_stand_code_that_cannot_be_is_refused(clients: Clients, function:
     clients.storage.create_bucket(Bucket="code")
     cases = [
         ({"ZipFile": b"no package"}, "Could not unzip uploaded file"),
+        ({"ZipFile": damaged()}, "Could not unzip uploaded file"),
         ({"ZipFile": heavy()}, "Unzipped size must be smaller than 262144000 bytes"),
         ({"S3Bucket": "code", "S3Key": "nothing"}, "NoSuchKey"),
         ({"S3Bucket": "nowhere-at-all", "S3Key": "nothing"}, "NoSuchBucket"),
@@ -84,6 +100,49 @@ def test_lambda_stand_code_that_cannot_be_is_refused(clients: Clients, function:
         with pytest.raises(ClientError, match=said):
             clients.functions.update_function_code(FunctionName="small", **code)
     clients.storage.delete_bucket(Bucket="code")
+
+
+def test_lambda_stand_without_room_for_code_makes_no_function(
+    stand: Stand, clients: Clients
+) -> None:
+    before = set((stand.folder / "code").iterdir())
+    limit = resource.RLIMIT_FSIZE
+    old = resource.prlimit(stand.pid, limit, (100_000, resource.getrlimit(limit)[1]))
+    try:
+        with pytest.raises(ClientError, match=r"the stand failed: .*File too large") as caught:
+            make(replace(clients, functions=clients.calls), "other", Code={
+                "ZipFile": zipped({"small.py": "x" * 200_000})
+            })  # fmt: skip
+    finally:
+        resource.prlimit(stand.pid, limit, old)
+    assert caught.value.response["Error"]["Code"] == "ServiceException"
+    with pytest.raises(clients.functions.exceptions.ResourceNotFoundException):
+        Small(clients, "other").call({})
+    assert set((stand.folder / "code").iterdir()) == before
+
+
+def test_lambda_stand_calls_find_a_function_whole_while_it_is_updated(
+    clients: Clients, own: Small
+) -> None:
+    over = threading.Event()
+
+    def ask() -> int:
+        asked = 0
+        while not over.is_set():
+            own.call({}, InvocationType="DryRun")
+            asked += 1
+        return asked
+
+    with ThreadPoolExecutor() as threads:
+        asking = [threads.submit(ask) for _ in range(8)]
+        try:
+            for k in range(10):
+                code = zipped({"small.py": f"def handle(event, context):\n    return {k}\n"})
+                clients.functions.update_function_code(FunctionName="own", ZipFile=code)
+        finally:
+            over.set()
+        assert sum(one.result() for one in asking) > 0
+    assert own.call({}).said == 9
 
 
 def test_lambda_stand_a_name_has_sixty_four_characters_at_most(clients: Clients) -> None:
@@ -104,54 +163,43 @@ def test_lambda_stand_a_role_must_be_there(clients: Clients) -> None:
         )  # fmt: skip
 
 
-def test_lambda_stand_an_update_of_settings_makes_the_next_call_cold(function: Small) -> None:
-    before = function.call({})
-    function.update(MemorySize=3000, Environment={"Variables": {"COLOUR": "blue"}})
+def test_lambda_stand_an_update_makes_the_next_call_cold(clients: Clients, own: Small) -> None:
+    before = own.call({})
+    own.update(MemorySize=3000, Environment={"Variables": {"COLOUR": "blue"}})
     assert soon(lambda: not runs(before.said["pid"]))
-    after = function.call({})
+    after = own.call({})
     assert after.cold
     assert after.report["Memory Size"] == "3000 MB"
     assert after.said["memory"] == "3000"
     assert after.said["environment"]["COLOUR"] == "blue"
     assert after.said["environment"]["OMP_NUM_THREADS"] == "2"
     with pytest.raises(ClientError):
-        function.update(Timeout=901)
-    assert not function.call({}).cold
-
-
-def test_lambda_stand_an_update_of_code_makes_the_next_call_cold(
-    clients: Clients, function: Small
-) -> None:
-    before = function.call({})
-    code = zipped({"small.py": "def handle(event, context):\n    return 'new'\n"})
-    clients.functions.update_function_code(FunctionName="small", ZipFile=code)
-    assert soon(lambda: not runs(before.said["pid"]))
-    after = function.call({})
-    assert after.cold
-    assert after.said == "new"
-
-
-def test_lambda_stand_a_deleted_function_ends(clients: Clients, function: Small) -> None:
-    before = function.call({})
-    clients.functions.delete_function(FunctionName="small")
-    assert soon(lambda: not runs(before.said["pid"]))
+        own.update(Timeout=901)
+    assert not own.call({}).cold
+    code = zipped({"small.py": "import os\ndef handle(event, context):\n    return os.getpid()\n"})
+    clients.functions.update_function_code(FunctionName="own", ZipFile=code)
+    assert soon(lambda: not runs(after.said["pid"]))
+    changed = own.call({})
+    assert changed.cold
+    clients.functions.delete_function(FunctionName="own")
+    assert soon(lambda: not runs(changed.said))
     with pytest.raises(clients.functions.exceptions.ResourceNotFoundException):
-        function.call({})
+        own.call({})
 
 
 def test_lambda_stand_a_call_ends_as_the_function_was_when_it_began(
-    function: Small, tmp_path: Path
+    own: Small, tmp_path: Path
 ) -> None:
     began, until = tmp_path / "began", tmp_path / "until"
     with ThreadPoolExecutor() as threads:
-        running = threads.submit(function.call, {"began": str(began), "until": str(until)})
+        running = threads.submit(own.call, {"began": str(began), "until": str(until)})
         assert soon(began.exists)
-        function.update(MemorySize=2000)
-        assert function.call({}).said["memory"] == "2000"
+        own.update(MemorySize=2000)
+        assert own.call({}).said["memory"] == "2000"
         until.touch()
         assert running.result().said["memory"] == "1769"
     assert soon(lambda: not runs(running.result().said["pid"]))
-    assert not function.call({}).cold
+    assert not own.call({}).cold
 
 
 def test_lambda_stand_chilled_functions_are_cold(stand: Stand, function: Small) -> None:
@@ -165,6 +213,7 @@ def test_lambda_stand_calls_at_the_same_time_have_a_worker_each(
     stand: Stand, function: Small, tmp_path: Path
 ) -> None:
     until = tmp_path / "until"
+    stand.chill()
     with ThreadPoolExecutor() as threads:
         marks = [tmp_path / f"began-{k}" for k in range(3)]
         events = [{"began": str(mark), "until": str(until)} for mark in marks]
@@ -203,6 +252,7 @@ def test_lambda_stand_one_call_too_many_is_throttled(
         assert not function.call({}).cold
     finally:
         stand.reshape(Shape())
+        clients.functions.delete_function_concurrency(FunctionName="small")
     response = caught.value.response
     limit = "ConcurrentInvocationLimitExceeded"
     assert response["Reason"] == (f"ReservedFunction{limit}" if whose == "function" else limit)
@@ -243,6 +293,6 @@ def test_lambda_stand_modules_of_layers_are_found(clients: Clients) -> None:
     layer = clients.functions.publish_layer_version(LayerName="one", Content={"ZipFile": package})
     code = "import coloured\ndef handle(event, context):\n    return coloured.COLOUR\n"
     arn = layer["LayerVersionArn"]
-    with small(clients, Code={"ZipFile": zipped({"small.py": code})}, Layers=[arn]) as function:
-        assert function.call({}).said == "green"
+    with small(clients, "own", Code={"ZipFile": zipped({"small.py": code})}, Layers=[arn]) as own:
+        assert own.call({}).said == "green"
     clients.functions.delete_layer_version(LayerName="one", VersionNumber=layer["Version"])

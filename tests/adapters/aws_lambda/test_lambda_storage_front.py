@@ -129,7 +129,7 @@ def test_objects_come_back_and_are_counted_by_who_asked(front: _Front) -> None:
 
 def test_objects_take_the_delay_and_their_bytes(front: _Front) -> None:
     """Each way, each worker on a link of its own, transfers of one worker on the same."""
-    front.links.reshape(Shape(access_delay_s=0.05, storage_bytes_per_s=2e6))
+    front.links.reshape(Shape(access_delay_s=0.03, storage_bytes_per_s=4e6))
     body = bytes(200_000)
     worker = front.client(front.callers.register("f"))
 
@@ -152,11 +152,11 @@ def test_objects_take_the_delay_and_their_bytes(front: _Front) -> None:
         with pytest.raises(ClientError):
             read("nothing")
 
-    assert seconds(lambda: write("0")) >= 0.15
-    assert seconds(lambda: read("0")) >= 0.15
-    assert seconds(missed) >= 0.05
-    assert seconds(lambda: both(write)) >= 0.25
-    assert seconds(lambda: both(read)) >= 0.25
+    assert seconds(lambda: write("0")) >= 0.08
+    assert seconds(lambda: read("0")) >= 0.08
+    assert seconds(missed) >= 0.03
+    assert seconds(lambda: both(write)) >= 0.13
+    assert seconds(lambda: both(read)) >= 0.13
     assert read("2") == body
 
 

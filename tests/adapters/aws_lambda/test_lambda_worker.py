@@ -1,4 +1,4 @@
-"""The function, called here, with moto's storage behind it."""
+"""The function, called here, with a stand's storage behind it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from awslambdaric.lambda_context import LambdaContext
 from lambda_cases import direct_event, expert_of, some_tokens, stored_event
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from moeopt.adapters.aws_lambda.stand.faults import Fault
+from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.worker import handler as handler_module
 from moeopt.adapters.aws_lambda.worker import protocol
 from moeopt.adapters.aws_lambda.worker import storage as storage_module
@@ -25,20 +26,17 @@ BUCKET = "worker-tests"
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """Yield a client of S3, to whose server the environment leads, with a bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+def s3(stand: Stand) -> Iterator[Any]:
+    """Yield a client of S3, to which the environment leads, with a bucket."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "worker")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "worker")
+        for name, value in stand.environment().items():
+            patch.setenv(name, value)
         client = connect()
         client.create_bucket(Bucket=BUCKET)
         yield client
-    server.stop()
+    for found in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture
@@ -241,6 +239,20 @@ def test_what_storage_refuses_is_a_storage_error(
     setting.setenv(protocol.BUCKET, "no-such-bucket")
     with pytest.raises(StorageError, match=r"GET w/none.npz: NoSuchBucket"):
         handler.handle(direct_event(some_tokens(1)), context())
+
+
+def test_busy_storage_is_asked_again_a_few_times(
+    handler: ModuleType, s3: Any, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = stored_event([2], "busy/")
+    put_inputs(s3, event, some_tokens(2))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    stand.inject(Fault("s3-error", times=1, key="busy/out0"))
+    stages = handler.handle(event, context())["stages"]
+    assert (stages["gets"], stages["puts"]) == (2, 2)
+    stand.inject(Fault("s3-error", times=storage_module.ATTEMPTS, key="busy/in0"))
+    with pytest.raises(StorageError, match=r"^GET busy/in0: SlowDown"):
+        handler.handle(event, context())
 
 
 def test_storage_out_of_reach_is_a_storage_error(setting: pytest.MonkeyPatch) -> None:

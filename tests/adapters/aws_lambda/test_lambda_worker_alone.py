@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lambda_cases import direct_event, expert_of, some_tokens
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.package import HANDLER, code_package
+from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.worker.protocol import from_text
-from moeopt.adapters.aws_lambda.worker.storage import connect
 
 #: Calls the handler as the runtime does, and tells what was imported.
 _SCRIPT = """
@@ -57,37 +57,30 @@ def runtime_folder(folder: Path) -> Path:
 
 
 def test_the_package_needs_nothing_of_moeopt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stand: Stand, clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with zipfile.ZipFile(io.BytesIO(code_package("x86").data)) as archive:
         archive.extractall(tmp_path / "package")
     runtime = runtime_folder(tmp_path / "runtime")
     assert not (runtime / "numpy").exists()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "worker")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "worker")
-    monkeypatch.setenv("MOEOPT_BUCKET", "alone")
-    monkeypatch.setenv("MOEOPT_WEIGHTS", "w.npz")
-    try:
-        client = connect()
-        client.create_bucket(Bucket="alone")
-        client.put_object(Bucket="alone", Key="w.npz", Body=expert_of().to_npz())
-        script = _SCRIPT.format(
-            package=str(tmp_path / "package"), runtime=str(runtime), handler=HANDLER
-        )
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", script],
-            input=json.dumps(direct_event(some_tokens(3))),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    finally:
-        server.stop()
+    environment = {**stand.environment(), "MOEOPT_BUCKET": "alone", "MOEOPT_WEIGHTS": "w.npz"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    clients.storage.create_bucket(Bucket="alone")
+    clients.storage.put_object(Bucket="alone", Key="w.npz", Body=expert_of().to_npz())
+    script = _SCRIPT.format(
+        package=str(tmp_path / "package"), runtime=str(runtime), handler=HANDLER
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        input=json.dumps(direct_event(some_tokens(3))),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    clients.storage.delete_object(Bucket="alone", Key="w.npz")
+    clients.storage.delete_bucket(Bucket="alone")
     assert done.returncode == 0, done.stderr
     answer, before, after, numpy_file = json.loads(done.stdout)
     outputs = from_text(answer["payload"], answer["width"])

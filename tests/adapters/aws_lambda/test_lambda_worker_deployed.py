@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ import pytest
 from lambda_cases import direct_event, expert_of, some_tokens, stored_event
 
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.package import HANDLER, code_package, write_image_context
+from moeopt.adapters.aws_lambda.package import HANDLER, code_package
 from moeopt.adapters.aws_lambda.stand.faults import Fault
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.worker.protocol import (
     BUCKET,
-    ENGINE,
     KEEP,
     WEIGHTS,
     Event,
@@ -38,23 +36,17 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def prepared(clients: Clients, **more: str) -> dict[str, Any]:
-    """Make the bucket and the role, and return the environment of a function."""
+@pytest.fixture(scope="module")
+def function(clients: Clients) -> Iterator[Clients]:
+    """Deploy the worker, without its NumPy: the stand's Python has one."""
     clients.storage.create_bucket(Bucket=HERE)
     clients.storage.put_object(Bucket=HERE, Key="w.npz", Body=expert_of().to_npz())
     clients.roles.create_role(RoleName=HERE, AssumeRolePolicyDocument="{}")
-    return {"Variables": {BUCKET: HERE, WEIGHTS: "w.npz"} | more}
-
-
-@pytest.fixture(scope="module")
-def function(shared_stand: Stand, clients: Clients) -> Iterator[Clients]:
-    """Deploy the worker, without its NumPy: the stand's Python has one."""
-    environment = prepared(clients, **{KEEP: "1"})
     clients.functions.create_function(
         Runtime="python3.12",
         Handler=HANDLER,
         Code={"ZipFile": code_package("x86", bare=True).data},
-        Environment=environment,
+        Environment={"Variables": {BUCKET: HERE, WEIGHTS: "w.npz", KEEP: "1"}},
         **SETTINGS,
     )
     yield clients
@@ -117,29 +109,3 @@ def test_an_input_that_seems_missing_is_asked_for_again(stand: Stand, function: 
     assert stages["wait_s"] > 0
     wanted = expert_of().compute(some_tokens(4))
     np.testing.assert_allclose(outputs_of(function, event), wanted, rtol=1e-6)
-
-
-def test_busy_storage_is_asked_again_a_few_times(stand: Stand, function: Clients) -> None:
-    event = stored_event([2], "busy/")
-    put_inputs(function, event, some_tokens(2))
-    stand.inject(Fault("s3-error", times=1, key="busy/out0"))
-    stages = called(function, event)["stages"]
-    assert (stages["gets"], stages["puts"]) == (1, 2)
-    stand.inject(Fault("s3-error", times=9, key="busy/in0"))
-    failed = called(function, event)
-    assert failed["errorType"] == "StorageError"
-    assert failed["errorMessage"].startswith("GET busy/in0: SlowDown")
-
-
-def test_an_image_computes_with_torch(tmp_path: Path) -> None:
-    uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/moeopt_worker:latest"
-    write_image_context(tmp_path)
-    with Stand(images={uri: tmp_path}) as stand:
-        clients = stand.clients()
-        environment = prepared(clients, **{ENGINE: "torch"})
-        clients.functions.create_function(
-            PackageType="Image", Code={"ImageUri": uri}, Environment=environment, **SETTINGS
-        )
-        answer = called(clients, direct_event(some_tokens(3)))
-    wanted = expert_of().compute(some_tokens(3))
-    np.testing.assert_allclose(from_text(answer["payload"], 4), wanted, rtol=1e-5, atol=1e-6)

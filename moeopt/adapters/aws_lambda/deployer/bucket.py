@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moeopt.adapters.aws_lambda.clients import Clients, code_of, outside
@@ -37,16 +37,19 @@ class FoundBucket:
         The bucket's.
     region
         Where it is; ``None`` if there is none.
-    tags
-        What it carries; empty for a bucket of the user's, which nobody asks.
+    ours
+        Whether it is the deployment's own; a bucket of the user's is not asked.
     lacks
         What is still to be done to make it the deployment's own, and so on.
+    hidden
+        Why nothing can be told of it; empty if something can.
     """
 
     name: str
-    region: str | None
-    tags: Mapping[str, str]
+    region: str | None = None
+    ours: bool = False
     lacks: tuple[str, ...] = ()
+    hidden: str = ""
 
     @property
     def there(self) -> bool:
@@ -55,13 +58,7 @@ class FoundBucket:
 
 
 def look_at_bucket(name: str, clients: Clients) -> FoundBucket:
-    """Return whether a bucket is there; only its region is asked.
-
-    Raises
-    ------
-    AdapterError
-        If it is another account's, or may not be used.
-    """
+    """Return whether a bucket is there; only its region is asked."""
     from botocore.exceptions import ClientError
 
     with outside(f"bucket {name}"):
@@ -70,12 +67,12 @@ def look_at_bucket(name: str, clients: Clients) -> FoundBucket:
         except ClientError as error:
             # The answer to this request has no body, and its code is a number.
             if code_of(error) in ("404", "NoSuchBucket"):
-                return FoundBucket(name, None, {})
+                return FoundBucket(name)
             if code_of(error) in ("403", "AccessDenied"):
-                said = "it is another account's, or your policy does not let you list it"
-                raise AdapterError(f"bucket {name}: {said}") from error
+                why = "it is another account's, or your policy does not let you list it"
+                return FoundBucket(name, hidden=why)
             raise
-    return FoundBucket(name, answer.get("BucketRegion") or clients.region, {})
+    return FoundBucket(name, answer.get("BucketRegion") or clients.region)
 
 
 def look_at_own(names: Names, clients: Clients) -> FoundBucket:
@@ -88,23 +85,26 @@ def look_at_own(names: Names, clients: Clients) -> FoundBucket:
     Raises
     ------
     AdapterError
-        If it is another account's, or in another region.
+        If it is in another region.
     """
     found = look_at_bucket(names.bucket(clients.account), clients)
     if not found.there:
         return found
-    require_region(found, clients, "give that --region, or another --name")
+    require_usable(found, clients, "give that --region, or another --name")
     tags = _tags(found.name, clients)
     if not tags and not _holds_anything(found.name, clients):
-        return FoundBucket(found.name, found.region, names.tags, ("tags", *_MAKE))
+        return replace(found, ours=True, lacks=("tags", *_MAKE))
+    if not names.owns(tags):
+        return found
     lacks = [what for what, (there, _) in _MAKE.items() if not there(found.name, names, clients)]
-    mine = tags.items() >= names.tags.items()
-    return FoundBucket(found.name, found.region, tags, tuple(lacks) if mine else ())
+    return replace(found, ours=True, lacks=tuple(lacks))
 
 
-def require_region(found: FoundBucket, clients: Clients, remedy: str) -> None:
-    """Raise `AdapterError` if a bucket is not where functions are."""
-    if found.region != clients.region:
+def require_usable(found: FoundBucket, clients: Clients, remedy: str) -> None:
+    """Raise `AdapterError` if a bucket that is there is hidden, or not where functions are."""
+    if found.hidden:
+        raise AdapterError(f"bucket {found.name}: {found.hidden}; give one of yours as --bucket")
+    if found.there and found.region != clients.region:
         said = f"it is in {found.region}, functions would be in {clients.region}"
         raise AdapterError(f"bucket {found.name}: {said}; {remedy}")
 

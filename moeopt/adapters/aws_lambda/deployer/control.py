@@ -19,20 +19,24 @@ CHANGING, LOOKING, MOVING = 4, 8, 8
 #: Seconds of the first wait, of the longest, and until a hindrance is one that does not pass.
 _FIRST_S, _MOST_S, _TOTAL_S = 0.1, 5.0, 120.0
 
-#: Codes of what passes: something else is just being changed, or too much is asked at once.
+#: Codes of what passes: something else is just being changed, too much is asked at once, or what
+#: was made a moment ago is not known everywhere yet.
 _PASSING = frozenset(
-    ("ResourceConflictException", "TooManyRequestsException", "OperationAborted",
-     "ConcurrentModification", "ConcurrentModificationException", "DeleteConflict")
+    ("ResourceConflictException", "OperationAborted", "DeleteConflict",
+     "ConcurrentModification", "ConcurrentModificationException",
+     "TooManyRequestsException", "Throttling", "ThrottlingException", "SlowDown",
+     "NoSuchEntity", "NoSuchBucket")
 )  # fmt: skip
+
+#: What Lambda says of a role that it does not know yet: one code stands for much else too.
+_UNKNOWN_ROLE = ("cannot be assumed", "the KMS key is invalid for CreateGrant")
 
 
 def passes(error: Any) -> bool:
-    """Tell whether a ``ClientError`` is of a kind that goes away by itself.
-
-    A role that was made a moment ago is not known everywhere yet, and Lambda cannot assume it.
-    """
+    """Tell whether a ``ClientError`` is of a kind that goes away by itself."""
     if code_of(error) == "InvalidParameterValueException":
-        return "cannot be assumed" in str(error.response["Error"].get("Message", ""))
+        message = str(error.response["Error"].get("Message", ""))
+        return any(said in message for said in _UNKNOWN_ROLE)
     return code_of(error) in _PASSING
 
 

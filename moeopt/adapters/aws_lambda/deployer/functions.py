@@ -265,7 +265,7 @@ def delete_function(name: str, clients: Clients) -> None:
 
 def require_ours(found: FoundFunction, names: Names) -> None:
     """Raise `AdapterError` if a function is not this deployment's."""
-    if not found.tags.items() >= names.tags.items():
+    if not names.owns(found.tags):
         said = f"is there already and does not carry the tags of deployment {names.deployment}"
         raise AdapterError(f"function {found.name}: {said}; choose another --name, or remove it")
 

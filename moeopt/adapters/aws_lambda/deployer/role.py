@@ -16,6 +16,9 @@ from moeopt.core.errors import AdapterError
 #: Name of the role's one policy.
 _POLICY = "moeopt-worker"
 
+#: Roles have no region: one of two regions' deployments of a name would undo the other's.
+_REGION_TAG = "moeopt:region"
+
 _MISSING = "NoSuchEntity"
 
 
@@ -29,15 +32,15 @@ class FoundRole:
         The role's.
     there
         Whether there is such a role.
-    tags
-        What it carries.
+    ours
+        Whether it is the deployment's, in this region.
     policy
         What it allows; ``None`` if it has no policy of ours.
     """
 
     name: str
-    there: bool
-    tags: Mapping[str, str]
+    there: bool = False
+    ours: bool = False
     policy: Mapping[str, Any] | None = None
 
 
@@ -46,17 +49,15 @@ def look_at_role(names: Names, clients: Clients) -> FoundRole:
     roles, what = clients.roles, f"role {names.role}"
     answer = patiently(what, lambda: roles.get_role(RoleName=names.role), _MISSING)
     if answer is None:
-        return FoundRole(names.role, False, {})
+        return FoundRole(names.role)
     tags = {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", ())}
-    policy = None
-    if tags.items() >= names.tags.items():
-        found = patiently(
-            what,
-            lambda: roles.get_role_policy(RoleName=names.role, PolicyName=_POLICY),
-            _MISSING,
-        )
-        policy = None if found is None else found["PolicyDocument"]
-    return FoundRole(names.role, True, tags, policy)
+    if not tags.items() >= _tags(names, clients).items():
+        return FoundRole(names.role, there=True)
+    found = patiently(
+        what, lambda: roles.get_role_policy(RoleName=names.role, PolicyName=_POLICY), _MISSING
+    )
+    policy = None if found is None else found["PolicyDocument"]
+    return FoundRole(names.role, there=True, ours=True, policy=policy)
 
 
 def make_role(found: FoundRole, policy: Mapping[str, Any], names: Names, clients: Clients) -> None:
@@ -75,12 +76,12 @@ def make_role(found: FoundRole, policy: Mapping[str, Any], names: Names, clients
                 RoleName=names.role,
                 AssumeRolePolicyDocument=json.dumps(trust_policy()),
                 Description=f"What the experts of {names.deployment} may do",
-                Tags=[{"Key": key, "Value": value} for key, value in names.tags.items()],
+                Tags=[{"Key": key, "Value": value} for key, value in _tags(names, clients).items()],
             ),
             "EntityAlreadyExists",
         )
         # Made by an earlier request whose answer was lost, it is ours; else others were faster.
-        if made is None and not look_at_role(names, clients).tags.items() >= names.tags.items():
+        if made is None and not look_at_role(names, clients).ours:
             raise AdapterError(f"{what}: it is there already, and is not this deployment's")
     patiently(
         what,
@@ -99,3 +100,7 @@ def delete_role(names: Names, clients: Clients) -> None:
         _MISSING,
     )
     patiently(what, lambda: roles.delete_role(RoleName=names.role), _MISSING)
+
+
+def _tags(names: Names, clients: Clients) -> dict[str, str]:
+    return {**names.tags, _REGION_TAG: clients.region}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,14 +55,16 @@ def carry_out(phases: Sequence[Phase], say: Callable[[str], None]) -> None:
     phases
         What is to be done.
     say
-        Gets a line as each change has been made.
+        Gets a line as each change has been made, one after the other.
     """
+    saying = threading.Lock()
 
     def one(step: Step) -> None:
         if step.do is not None:
             step.do()
             if step.change.action != "keep":
-                say(step.change.sentence())
+                with saying:
+                    say(step.change.sentence())
 
     for phase in phases:
         side_by_side(one, [step for step in phase.steps if step.do is not None], phase.threads)

@@ -67,7 +67,7 @@ def run_plan(problem: Problem, plan: Plan, options: LambdaOptions | None = None)
         raise InstanceError("$.plan", kind, rule, "give a plan that the lambda adapter runs")
     options = LambdaOptions() if options is None else options
     layers = chosen_layers(options.layers, problem.num_layers)
-    with _placed(problem, plan, options) as place:
+    with _placed(problem, plan, options, layers) as place:
         seen = _run(place, options, layers)
     return LambdaReport(
         name=problem.name,
@@ -84,11 +84,10 @@ def run_plan(problem: Problem, plan: Plan, options: LambdaOptions | None = None)
 
 @contextlib.contextmanager
 def _placed(
-    problem: ServerlessProblem, plan: ServerlessPlan, options: LambdaOptions
+    problem: ServerlessProblem, plan: ServerlessPlan, options: LambdaOptions, layers: list[int]
 ) -> Iterator[_Place]:
     """Yield where the plan runs: on AWS as it is deployed, or on a stand of its own."""
     from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
-    from moeopt.adapters.aws_lambda.remove import remove
 
     how = DeployOptions(
         name=options.name,
@@ -100,16 +99,20 @@ def _placed(
         clients = connect(region=options.region)
         yield _Place(fleet_of(problem, plan, how, clients), clients, None)
         return
+    from moeopt.adapters.aws_lambda.run.room import require_room
     from moeopt.adapters.aws_lambda.stand.local import Stand
     from moeopt.adapters.aws_lambda.stand.shape import shape_of
 
-    with Stand(shape_of(problem)) as stand:
+    require_room(problem, plan, layers)
+    with Stand() as stand:
         clients = stand.clients()
         fleet = fleet_of(problem, plan, how, clients)
         began = time.perf_counter()
         deploy(fleet, _weights(problem, options), clients, how)
-        yield _Place(fleet, clients, time.perf_counter() - began)
-        remove(fleet.names, clients)
+        deploy_s = time.perf_counter() - began
+        # As slow as the platform for batches alone; all that was deployed ends with the stand.
+        stand.reshape(shape_of(problem))
+        yield _Place(fleet, clients, deploy_s)
 
 
 def _weights(problem: ServerlessProblem, options: LambdaOptions) -> Weights:

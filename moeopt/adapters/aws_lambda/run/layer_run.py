@@ -12,6 +12,7 @@ from moeopt.adapters.aws_lambda.predict import LayerForecast, predicted
 from moeopt.adapters.aws_lambda.reference import reference
 from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.run.report import BatchSeen, LayerSeen
+from moeopt.adapters.aws_lambda.run.room import planned_tokens
 from moeopt.adapters.aws_lambda.weights import Weights
 from moeopt.core.errors import AdapterError
 
@@ -37,8 +38,7 @@ class LayerRun:
     def __init__(self, fleet: Fleet, weights: Weights, layer: int, seed: int) -> None:
         self.layer = layer
         self._fleet = fleet
-        # A part of a token is a token.
-        self.counts = np.ceil(fleet.problem.tokens_of(layer)[0] - 1e-9).astype(np.int64)
+        self.counts = planned_tokens(fleet, layer)
         width, _ = fleet.widths(layer)
         self._batch = routed(self.counts, width, seed + layer)
         self._truth = reference(weights, layer, *self._batch)

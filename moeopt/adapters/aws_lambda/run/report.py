@@ -189,11 +189,12 @@ class LambdaReport:
             ]
             for seen in self.layers
         ]
+        book = ", ".join(filter(None, (self.prices, self.prices_date)))
         return Table(
             "what a layer is billed",
             columns,
             rows,
-            note=f"{self.prices}, {self.prices_date}; billed seconds are as the platform reported.",
+            note=f"{book}; billed seconds are as the platform reported.",
         )
 
     def _batch(self) -> Table:

@@ -76,10 +76,16 @@ def throttled(reserved: bool) -> Refusal:
     return Refusal(429, "TooManyRequestsException", "Rate Exceeded.", {"Reason": reason})
 
 
-def service_failed() -> Refusal:
-    """Return the refusal of a call that Lambda itself failed at."""
-    said = "An error occurred and the request cannot be processed."
-    return Refusal(500, "ServiceException", said)
+def service_failed(why: str = "An error occurred and the request cannot be processed.") -> Refusal:
+    """Return the refusal of a request that Lambda itself failed at."""
+    return Refusal(500, "ServiceException", why)
+
+
+def not_zipped() -> Refusal:
+    """Return the refusal of a package that cannot be unpacked."""
+    return invalid(
+        "Could not unzip uploaded file. Please check your file, then try to upload again."
+    )
 
 
 def invalid(message: str) -> Refusal:

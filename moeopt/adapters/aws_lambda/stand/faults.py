@@ -42,7 +42,8 @@ class Fault:
     key
         What an object's key holds; empty for all. Only of the kinds that begin with ``s3``.
     seconds
-        How much longer a request of kind ``s3-slow`` takes.
+        How much longer a request of kind ``s3-slow`` takes; how long a call has run when it meets a
+        ``crash``.
 
     Raises
     ------

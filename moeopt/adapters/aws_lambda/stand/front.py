@@ -23,6 +23,7 @@ from moeopt.adapters.aws_lambda.stand.listener import ARRIVED, HangUp, body_of
 from moeopt.adapters.aws_lambda.stand.report import Ran
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.stand.state import State
+from moeopt.core.errors import AdapterError
 
 Environ = dict[str, Any]
 
@@ -54,6 +55,8 @@ class Front:
         self._moto = moto
         self._state = state
         self._control = Control(state)
+        # What calls find is whole: one change at a time, and all of it.
+        self._changes = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
@@ -68,12 +71,17 @@ class Front:
                 account = self._state.functions.account(self._state.shape.concurrency)
                 return answer(start_response, 200, json.dumps(account).encode())
             if method == "POST" and _CREATED.fullmatch(path):
-                return self._create(environ, start_response)
+                with self._changes:
+                    return self._create(environ, start_response)
             changed = _CHANGED.fullmatch(path)
             if changed and method in ("PUT", "DELETE"):
-                return self._change(changed["name"], changed["part"], environ, start_response)
+                with self._changes:
+                    return self._change(changed["name"], changed["part"], environ, start_response)
         except Refusal as refusal:
             return refusal.answer(start_response)
+        except (AdapterError, OSError) as error:
+            # The governor has ended, or the machine has no room left.
+            return errors.service_failed(f"the stand failed: {error}").answer(start_response)
         return self._hand_on(environ, start_response)
 
     def _hand_on(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -88,10 +96,28 @@ class Front:
         name, _ = name_of(settings["FunctionName"])
         rules.check_name(name)
         rules.check_configuration(settings)
-        rules.check_code(settings.get("Code", {}), self._state.functions)
-        body = list(self._hand_on(environ, start_response))
-        if self._state.functions.exists(name):
-            self._state.functions.find(name)
+        self._unpack(settings.get("Code", {}))
+        return self._changed(name, environ, start_response)
+
+    def _unpack(self, code: Any) -> None:
+        package = rules.checked_code(code, self._state.functions)
+        if package is not None:
+            self._state.functions.unpack(package)
+
+    def _changed(self, name: str, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """Let moto change a function; if it does, calls find it as it is then."""
+        functions, pool = self._state.functions, self._state.pool
+        answered = []
+
+        def heard(status: str, headers: Any, *more: Any) -> Any:
+            answered.append(int(status.split()[0]))
+            return start_response(status, headers, *more)
+
+        body = list(self._hand_on(environ, heard))
+        if answered[0] < 300:
+            functions.updated(name)
+            there = functions.exists(name)
+            pool.update(name, functions.find(name) if there else None)
         return body
 
     def _change(
@@ -105,24 +131,15 @@ class Front:
             if part == "configuration":
                 rules.check_configuration(settings)
             elif part == "code":
-                rules.check_code(settings, state.functions)
+                self._unpack(settings)
             elif part == "concurrency":
                 own = state.functions.find(name).reserved or 0
                 others = state.functions.reserved() - own
                 wanted = settings["ReservedConcurrentExecutions"]
                 rules.check_reserved(wanted, others, state.shape.concurrency)
-        answered = []
-
-        def heard(status: str, headers: Any, *more: Any) -> Any:
-            answered.append(int(status.split()[0]))
-            return start_response(status, headers, *more)
-
-        body = list(self._hand_on(environ, heard))
-        if part in (None, "configuration", "code") and answered[0] < 300:
-            state.functions.updated(name)
-            gone = not state.functions.exists(name)
-            state.pool.update(name, None if gone else state.functions.find(name))
-        return body
+        if part in (None, "configuration", "code"):
+            return self._changed(name, environ, start_response)
+        return self._hand_on(environ, start_response)
 
     # Calls
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
+import shutil
 import threading
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -72,7 +75,6 @@ class Functions:
         self._images = images
         self._lock = threading.Lock()
         self._revisions: dict[str, int] = {}
-        self._drafts = 0
 
     def find(self, name: str, qualifier: str = "") -> Function:
         """Return a function.
@@ -112,13 +114,27 @@ class Functions:
         return f"arn:aws:lambda:{self._region}:{DEFAULT_ACCOUNT_ID}:function:{name}"
 
     def updated(self, name: str) -> None:
-        """Note that a function was updated: it is not the same as before."""
+        """Note that a function was made, updated or deleted: it is not the same as before."""
         with self._lock:
             self._revisions[name] = self._revisions.get(name, 0) + 1
+        record = self._record(name)
+        if record is not None:
+            # Each of moto's records has a copy of the code of its own, which nobody needs.
+            record.code_bytes = b""
 
     def reserved(self) -> int:
         """Return the calls that are reserved for functions."""
         return sum(int(record.reserved_concurrency or 0) for record in self._records())
+
+    def unpack(self, package: bytes) -> None:
+        """Unpack a function's code, before the function has it.
+
+        Raises
+        ------
+        Refusal
+            If it cannot be unpacked.
+        """
+        self._unpacked(hashlib.sha256(package).hexdigest(), package)
 
     def has_image(self, uri: str) -> bool:
         """Tell whether a folder stands for this image."""
@@ -181,29 +197,30 @@ class Functions:
             return None
 
     def _code(self, record: Any) -> Path:
-        folder = self._unpacked(record.code_sha_256, record.code_bytes)
-        # Each of moto's records has a copy of its own, which nobody needs any more.
-        record.code_bytes = b""
-        return folder
+        # Unpacked before moto had it.
+        return self._folder / _hex(record.code_sha_256)
 
     def _layers(self, record: Any) -> tuple[str, ...]:
         paths = []
         for layer in record.layers:
             version = self._backend().layers_versions_by_arn(layer["Arn"])
-            folder = self._unpacked(version.code_sha_256, version.code_bytes)
+            folder = self._unpacked(_hex(version.code_sha_256), version.code_bytes)
             paths.append(str(folder / "python"))
         return tuple(paths)
 
     def _unpacked(self, sha256: str, code: bytes) -> Path:
         """Return the folder of some code, unpacked once however many functions share it."""
-        folder = self._folder / base64.b64decode(sha256).hex()
+        folder, draft = self._folder / sha256, self._folder / "draft"
         with self._lock:
             if not folder.exists():
-                self._drafts += 1
-                draft = self._folder / f"draft-{self._drafts}"
-                with zipfile.ZipFile(BytesIO(code)) as archive:
-                    archive.extractall(draft)
-                os.rename(draft, folder)
+                try:
+                    with zipfile.ZipFile(BytesIO(code)) as archive:
+                        archive.extractall(draft)
+                    os.rename(draft, folder)
+                except (zipfile.BadZipFile, zlib.error, RuntimeError):
+                    raise errors.not_zipped() from None
+                finally:
+                    shutil.rmtree(draft, ignore_errors=True)
         return folder
 
     def _image(self, record: Any) -> tuple[str, Path]:
@@ -211,6 +228,11 @@ class Functions:
         folder = self._images[uri]
         command = record.image_config.cmd or _command(folder)
         return command[0] if command else "", folder
+
+
+def _hex(sha256: str) -> str:
+    """Return a hash, of which Lambda writes the bytes in base64, in hexadecimal."""
+    return base64.b64decode(sha256).hex()
 
 
 def _command(folder: Path) -> list[str]:

@@ -102,6 +102,11 @@ class Governor:
             peak_kb = int(self._answer())
         return _used(peak_kb, limit_kb)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the governor's process has not ended."""
+        return self._process.poll() is None
+
     def cpu_s(self) -> float:
         """Return the processor time that the governor itself has taken."""
         return time.clock_gettime(governor_process.clock_of(self._process.pid))

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import queue
-import resource
 import shutil
 import signal
 import site
@@ -20,8 +19,12 @@ from pathlib import Path
 
 from moeopt.adapters.aws_lambda.stand.functions import Function
 from moeopt.adapters.aws_lambda.stand.governor import MB_PER_PROCESSOR
+from moeopt.adapters.aws_lambda.stand.report import TAIL_BYTES
 from moeopt.adapters.aws_lambda.stand.runtime_api import Happened, Invocation, RuntimeApi
-from moeopt.adapters.aws_lambda.stand.watch import Watcher, read_all
+from moeopt.adapters.aws_lambda.stand.watch import Watcher
+
+#: What a pipe of Linux's holds.
+_PIPE_BYTES = 1 << 16
 
 #: Names of signals as Lambda's logs have them, which are Go's.
 _SIGNALS = {
@@ -80,32 +83,39 @@ class Instance:
         self._happened: queue.SimpleQueue[Happened] = queue.SimpleQueue()
         self._watcher = home.watcher
         self._temporary = home.folder / access_key
-        self._temporary.mkdir()
-        self._api = RuntimeApi(self._happened.put)
         self._log = bytearray()
         self._log_lock = threading.Lock()
+        with contextlib.ExitStack() as undo:
+            self._start(home, undo)
+            undo.pop_all()
+        self._watcher.add(self._reading, self._read)
+        self._watcher.add(self._end, self._exited)
+
+    def _start(self, home: Home, undo: contextlib.ExitStack) -> None:
+        """Start the process, and note how to undo what was done if something is refused."""
+        self._temporary.mkdir()
+        undo.callback(shutil.rmtree, self._temporary, ignore_errors=True)
+        self._api = RuntimeApi(self._happened.put)
+        undo.callback(self._api.close)
         self._reading, writing = os.pipe()
+        undo.callback(os.close, self._reading)
         os.set_blocking(self._reading, False)
-        self.started_s = time.monotonic()
+        function, address = self.function, self._api.address
         try:
             self._process = subprocess.Popen(
                 [home.python, "-m", "awslambdaric", function.handler],
                 cwd=function.folder,
-                env=_environment(function, home, self._api.address, access_key, self._temporary),
+                env=_environment(function, home, address, self.access_key, self._temporary),
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(self._reading)
-            self._api.close()
-            raise
         finally:
             os.close(writing)
+        undo.callback(self._process.wait)
+        undo.callback(self._process.kill)
         self._end = os.pidfd_open(self._process.pid)
-        self._watcher.add(self._reading, self._read)
-        self._watcher.add(self._end, self._exited)
 
     @property
     def pid(self) -> int:
@@ -123,7 +133,7 @@ class Instance:
         return None
 
     def log(self) -> bytes:
-        """Return what it wrote since this was asked last."""
+        """Return the end of what it wrote since this was asked last: as much as anyone sees."""
         self._read()
         with self._log_lock:
             taken = bytes(self._log)
@@ -172,12 +182,16 @@ class Instance:
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _read(self) -> None:
+        """Read what it has written: all, since a pipe holds no more at once."""
         with self._log_lock:
-            if self._reading < 0:
+            try:
+                data = os.read(self._reading, _PIPE_BYTES)
+            except OSError:
+                # Nothing, or closed.
                 return
-            data, ended = read_all(self._reading)
             self._log += data
-        if ended:
+            del self._log[:-TAIL_BYTES]
+        if not data:
             self._watcher.drop(self._reading)
 
     def _exited(self) -> None:
@@ -191,11 +205,6 @@ def init_error(body: bytes) -> str:
     with contextlib.suppress(ValueError, AttributeError):
         return str(json.loads(body).get("errorType") or "Unknown")
     return "Unknown"
-
-
-def no_core_dumps() -> None:
-    """Let no process that this one starts leave its memory in a file when it crashes."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _environment(

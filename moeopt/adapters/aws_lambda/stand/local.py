@@ -64,6 +64,8 @@ class Stand:
         Its address.
     pid
         Its process.
+    folder
+        Code and temporary files of functions, until it ends.
     region
         Where functions, bucket and role are said to be.
 
@@ -84,15 +86,16 @@ class Stand:
     ) -> None:
         _require(python)
         # Removed also where nobody closes the stand, which ends with this process.
-        self._folder = tempfile.TemporaryDirectory(
+        self._temporary = tempfile.TemporaryDirectory(
             prefix="moeopt-stand-", ignore_cleanup_errors=True
         )
+        self.folder = Path(self._temporary.name)
         # Open, but in no folder: gone when nobody reads it any more.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the stand
         settings = Settings(
             shape=Shape() if shape is None else shape,
             region=REGION,
-            folder=self._folder.name,
+            folder=self._temporary.name,
             images={uri: str(Path(folder).resolve()) for uri, folder in images.items()},
             python=python,
         )
@@ -110,9 +113,17 @@ class Stand:
     def clients(self) -> Clients:
         """Return clients of the stand, whatever credentials the environment holds."""
         import boto3
+        import botocore.session
+        from botocore.config import Config
 
+        # No profile that may not be there, and no proxy between a process and its own machine.
+        core = botocore.session.Session({"profile": (None, None, None, None)})
+        core.set_default_client_config(Config(proxies={}))
         session = boto3.Session(
-            aws_access_key_id="stand", aws_secret_access_key="stand", region_name=REGION
+            aws_access_key_id="stand",
+            aws_secret_access_key="stand",
+            region_name=REGION,
+            botocore_session=core,
         )
         return connect(session, endpoint=self.endpoint)
 
@@ -151,7 +162,7 @@ class Stand:
         """End the stand and all that it started; it may be closed already."""
         self._end()
         self._log.close()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def __enter__(self) -> Stand:
         return self

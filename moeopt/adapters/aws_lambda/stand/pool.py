@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from moeopt.adapters.aws_lambda.stand.callers import Callers
@@ -9,6 +10,7 @@ from moeopt.adapters.aws_lambda.stand.functions import Function
 from moeopt.adapters.aws_lambda.stand.governor import Governor, Used
 from moeopt.adapters.aws_lambda.stand.instance import Home, Instance
 from moeopt.adapters.aws_lambda.stand.link import Links
+from moeopt.core.errors import AdapterError
 
 
 class Pool:
@@ -22,17 +24,22 @@ class Pool:
         Watches over them.
     callers, links
         Where workers are known by their access keys.
+
+    Attributes
+    ----------
+    governor
+        The same.
     """
 
     def __init__(self, home: Home, governor: Governor, callers: Callers, links: Links) -> None:
         self._home = home
-        self._governor = governor
+        self.governor = governor
         self._callers = callers
         self._links = links
         self._lock = threading.Lock()
         self._idle: dict[str, list[Instance]] = {}
         self._all: set[Instance] = set()
-        #: As each function was when it was called, or updated, last; ``None`` if it was deleted.
+        #: As each function was when it was updated last; ``None`` if it was deleted.
         self._latest: dict[str, Function | None] = {}
         self._closed = False
 
@@ -44,7 +51,6 @@ class Pool:
         taken = None
         stale = []
         with self._lock:
-            self._latest[function.name] = function
             idle = self._idle.get(function.name, [])
             while idle and taken is None:
                 worker = idle.pop()
@@ -63,23 +69,26 @@ class Pool:
         with self._lock:
             closed = self._closed
             self._all.add(worker)
-        self._governor.watch(worker.pid, function.memory_mb)
+        try:
+            self.governor.watch(worker.pid, function.memory_mb)
+        except AdapterError:
+            closed = True
         if closed:
             self.end(worker)
         return worker
 
     def held_back(self, worker: Instance) -> None:
         """Give a worker only its memory's share of a processor, until it is used no more."""
-        self._governor.running(worker.pid)
+        self.governor.running(worker.pid)
 
     def used(self, worker: Instance) -> Used:
         """Return what a worker has used so far, and hold it back no more."""
-        return self._governor.idle(worker.pid)
+        return self.governor.idle(worker.pid)
 
     def release(self, worker: Instance) -> None:
         """Keep a worker for the next call, unless its function is another by now."""
         with self._lock:
-            latest = self._latest.get(worker.function.name)
+            latest = self._latest.get(worker.function.name, worker.function)
             keep = worker.alive and worker.function == latest and not self._closed
             if keep:
                 self._idle.setdefault(worker.function.name, []).append(worker)
@@ -92,12 +101,14 @@ class Pool:
             if worker not in self._all:
                 return None
             self._all.discard(worker)
-        used = self._governor.forget(worker.pid)
-        worker.kill()
-        worker.bury()
-        self._callers.forget(worker.access_key)
-        self._links.forget(worker.access_key)
-        return used
+        try:
+            return self.governor.forget(worker.pid)
+        finally:
+            # Even if there is no governor any more.
+            worker.kill()
+            worker.bury()
+            self._callers.forget(worker.access_key)
+            self._links.forget(worker.access_key)
 
     def update(self, name: str, function: Function | None) -> None:
         """End idle workers of a function that was updated, or deleted if it is ``None``."""
@@ -126,4 +137,5 @@ class Pool:
             self._closed = True
             workers = list(self._all)
         for worker in workers:
-            self.end(worker)
+            with contextlib.suppress(AdapterError):
+                self.end(worker)

@@ -100,8 +100,10 @@ def _check_environment(variables: Mapping[str, str]) -> None:
         raise errors.invalid(f"{unable} exceeded the 4KB limit. String measured: {measured}")
 
 
-def check_code(code: Mapping[str, Any], functions: Functions) -> None:
-    """Refuse code that is not there, is no package, or is too large.
+def checked_code(code: Mapping[str, Any], functions: Functions) -> bytes | None:
+    """Return the package that settings name, ``None`` if they name an image.
+
+    Refused is code that is not there, is no package, or is too large.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def check_code(code: Mapping[str, Any], functions: Functions) -> None:
             raise errors.invalid(
                 f"Source image {code['ImageUri']} does not exist. Provide a valid source image."
             )
-        return
+        return None
     if "ZipFile" in code:
         data = _decoded(code["ZipFile"])
         if len(data) > SENT_BYTES:
@@ -127,6 +129,7 @@ def check_code(code: Mapping[str, Any], functions: Functions) -> None:
         raise errors.invalid("Please provide a source for function code.")
     if unpacked_bytes(data) >= UNPACKED_BYTES:
         raise errors.invalid(f"Unzipped size must be smaller than {UNPACKED_BYTES} bytes")
+    return data
 
 
 def _decoded(text: str) -> bytes:
@@ -142,8 +145,7 @@ def unpacked_bytes(data: bytes) -> int:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             return sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile:
-        said = "Could not unzip uploaded file. Please check your file, then try to upload again."
-        raise errors.invalid(said) from None
+        raise errors.not_zipped() from None
 
 
 def check_reserved(wanted: Any, others: int, account: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from moeopt.core.errors import InstanceError
 from moeopt.serverless.problem import ServerlessProblem
 
 
@@ -28,6 +30,11 @@ class Shape:
         Whether functions get their memory's share of a processor.
     concurrency
         Calls that run at once before others are throttled.
+
+    Raises
+    ------
+    InstanceError
+        If a number is out of range.
     """
 
     storage_bytes_per_s: float | None = None
@@ -37,6 +44,20 @@ class Shape:
     cold_start_s: float = 0.0
     processors: bool = True
     concurrency: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("storage_bytes_per_s", "function_bytes_per_s"):
+            rate = getattr(self, name)
+            if rate is not None and not rate > 0.0:
+                raise InstanceError(f"$.{name}", rate, "must be above 0", "give a rate, or none")
+        for name in ("access_delay_s", "warm_start_s", "cold_start_s"):
+            delay_s = getattr(self, name)
+            if not 0.0 <= delay_s < math.inf:
+                raise InstanceError(f"$.{name}", delay_s, "must be at least 0", "give seconds")
+        if self.concurrency < 1:
+            raise InstanceError(
+                "$.concurrency", self.concurrency, "must be at least 1", "count calls"
+            )
 
 
 def shape_of(problem: ServerlessProblem) -> Shape:

@@ -19,7 +19,7 @@ class Statistics:
     calls
         Calls that ran, whether they ended well or not.
     cold_starts
-        Calls among them for which a process was started.
+        Calls among them that report the start of a process; not those whose first start failed.
     throttled
         Calls that were not run since too many were.
     traffic

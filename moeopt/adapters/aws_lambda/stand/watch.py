@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import threading
 from collections.abc import Callable
@@ -43,16 +42,3 @@ class Watcher:
                     # A descriptor that was dropped and closed in the meantime.
                     with contextlib.suppress(OSError):
                         heard()
-
-
-def read_all(descriptor: int) -> tuple[bytes, bool]:
-    """Return what there is to read without waiting, and whether that is all there will ever be."""
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(descriptor, 1 << 16)
-        except BlockingIOError:
-            return b"".join(parts), False
-        if not part:
-            return b"".join(parts), True
-        parts.append(part)

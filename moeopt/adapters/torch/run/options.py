@@ -173,20 +173,3 @@ def chosen_backend(backend: Backend | None, world: int) -> Backend:
     if backend is None:
         return "nccl" if there >= world else "gloo"
     return backend
-
-
-def chosen_layers(layers: tuple[int, ...] | None, there: int) -> list[int]:
-    """Return the layers to run, in order, none twice.
-
-    Raises
-    ------
-    InstanceError
-        If the plan has no such layer.
-    """
-    if layers is None:
-        return list(range(there))
-    for layer in layers:
-        if not 0 <= whole("layers", layer) < there:
-            rule = f"must be layers of the plan, 0 to {there - 1}"
-            raise InstanceError("layers", layer, rule, "name layers that it has")
-    return sorted(set(layers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from moeopt.adapters.layers import chosen_layers
 from moeopt.adapters.torch.layout import Layout, layouts_of_plan
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.run.common import Shape, measured_link
@@ -16,7 +17,6 @@ from moeopt.adapters.torch.run.options import (
     RunOptions,
     asked,
     chosen_backend,
-    chosen_layers,
     chosen_world,
     started,
 )
