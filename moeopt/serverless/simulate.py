@@ -46,10 +46,10 @@ class World:
         A replica of design 2 reads its inputs, and the next layer any outputs, once they are
         there; in the formulas both wait for all. This one makes the formulas pessimistic.
     sharing
-        What the gate uploads, and what the next layer reads, goes side by side: objects that are
-        on their way at the same time share the link's rate, and each has an access delay of its
-        own beside theirs. With it `queueing` asks for one link of all replicas, and `objects`
-        for nothing.
+        What the gate uploads to different replicas, and what the next layer reads, goes side by
+        side: objects that are on their way at the same time share the link's rate, and each has an
+        access delay of its own beside theirs. A replica's own minibatches are uploaded one after
+        the other. With it `queueing` asks for one link of all replicas, and `objects` for nothing.
     returning
         The next layer reads a replica's outputs once its call has returned, all of them.
     running
@@ -306,7 +306,8 @@ def _through_storage(
         _upload_whole(replicas, link, input_s, world.eager)
     else:
         own = [link if world.queueing else line() for _ in replicas]
-        _upload_in_turn(replicas, own, input_s)
+        upload = _upload_side_by_side if world.sharing else _upload_in_turn
+        upload(replicas, own, input_s)
     return events.run()
 
 
@@ -355,6 +356,21 @@ def _upload_in_turn(replicas: list[Replica], links: list[Way], input_s: float) -
         for replica, link, tokens in zip(replicas, links, turn, strict=True):
             if tokens is not None:
                 link.carry(tokens * input_s, replica.arrive)
+
+
+def _upload_side_by_side(replicas: list[Replica], links: list[Way], input_s: float) -> None:
+    """Upload to all replicas at once, to each its minibatches one after the other."""
+
+    def upload(replica: Replica, link: Way, number: int) -> None:
+        def uploaded() -> None:
+            replica.arrive()
+            if number + 1 < len(replica.minibatches):
+                upload(replica, link, number + 1)
+
+        link.carry(replica.minibatches[number] * input_s, uploaded)
+
+    for replica, link in zip(replicas, links, strict=True):
+        upload(replica, link, 0)
 
 
 def _direct(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -142,6 +141,7 @@ class Turn:
     def __post_init__(self) -> None:
         self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
         self._open: dict[Future[Any], Callable[[Any], None]] = {}
+        self._unsent: dict[str, Iterator[tuple[str, slice]]] = {}
         self._unread: dict[str, int] = {}
         # One for each piece: set when nothing more is to be begun for it.
         self._stops: dict[str, threading.Event] = {}
@@ -188,19 +188,25 @@ class Turn:
         return time.perf_counter() - self._began_s
 
     def _begin(self, pieces: Sequence[Piece]) -> None:
-        """Call functions, and upload inputs: the first minibatch of all, then the second ones."""
+        """Call functions, and upload the first minibatch of each."""
         for piece in pieces:
             self._want(piece)
             self._submit(self.means.calling, self._called, piece, self._call, piece)
         if self._direct:
             return
-        uploads = []
         for piece in pieces:
             keys = self.work.inputs(piece)
             self.keys.update(keys, self.work.outputs(piece))
-            each = zip(keys, piece.slices, strict=True)
-            uploads += [(k, piece, key, rows) for k, (key, rows) in enumerate(each)]
-        for _, piece, key, rows in sorted(uploads, key=itemgetter(0)):
+            self._unsent[piece.name] = iter(list(zip(keys, piece.slices, strict=True)))
+            self._upload_next(piece)
+
+    def _upload_next(self, piece: Piece) -> None:
+        """Upload a piece's next minibatch.
+
+        One after the other: all at once they would share the link, and none would be there early.
+        """
+        key, rows = next(self._unsent[piece.name], (None, None))
+        if key is not None:
             self._submit(self.means.carrying, self._wrote, piece, self._write, key, rows)
 
     def _want(self, piece: Piece) -> None:
@@ -252,6 +258,8 @@ class Turn:
             self.written.append(future.result())
         except AdapterError as error:
             self._lose(piece, Failure("storage", str(error), ran=False))
+        else:
+            self._upload_next(piece)
 
     def _has_read(self, piece: Piece, future: Future[Access]) -> None:
         """Take the end of a read; a piece is done when all its minibatches are there."""
