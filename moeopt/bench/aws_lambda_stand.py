@@ -8,10 +8,10 @@ import numpy as np
 
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.reference import reference
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.weights import Weights, random_weights

@@ -13,7 +13,7 @@ from moeopt.cli import files, plans
 from moeopt.cli.codes import DONE
 
 if TYPE_CHECKING:
-    from moeopt.adapters.aws_lambda.wanted import DeployOptions
+    from moeopt.adapters.aws_lambda.deployer.wanted import DeployOptions
     from moeopt.core.table import Table
 
 #: What a deployment may be told: each a field of `DeployOptions`, which says what is left out.
@@ -170,7 +170,7 @@ def policy(args: argparse.Namespace) -> int:
     """Print the policies of a deployment."""
     import re
 
-    from moeopt.adapters.aws_lambda import iam
+    from moeopt.adapters.aws_lambda.deployer import iam
     from moeopt.adapters.aws_lambda.names import Names
     from moeopt.core.errors import InstanceError
     from moeopt.io import to_json
@@ -197,7 +197,7 @@ def policy(args: argparse.Namespace) -> int:
 
 def image(args: argparse.Namespace) -> int:
     """Write an image's context, print the commands that make one of it."""
-    from moeopt.adapters.aws_lambda.package import write_image_context
+    from moeopt.adapters.aws_lambda.deployer.package import write_image_context
     from moeopt.core.errors import InstanceError
 
     with _named():
@@ -216,7 +216,7 @@ def _flag(name: str) -> str:
 
 def _options(args: argparse.Namespace) -> DeployOptions:
     """Return the settings that were given, the others as they are without."""
-    from moeopt.adapters.aws_lambda.wanted import DeployOptions
+    from moeopt.adapters.aws_lambda.deployer.wanted import DeployOptions
 
     given = {name: getattr(args, name, None) for name in _OPTIONS}
     if given["image"] is not None and given["engine"] is None:

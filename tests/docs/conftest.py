@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lead what boto3 asks of its environment to a stand."""
-    from moeopt.adapters.aws_lambda import package, wanted
+    from moeopt.adapters.aws_lambda.deployer import package, wanted
     from moeopt.adapters.aws_lambda.stand.local import Stand
 
     def without_numpy(architecture: str, *_: object, bare: bool) -> package.Package:

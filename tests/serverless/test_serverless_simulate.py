@@ -306,6 +306,15 @@ def test_what_shares_a_link_is_there_later_or_earlier() -> None:
     assert run.latency_s == 41.0
 
 
+def test_a_replica_s_minibatches_are_uploaded_one_after_the_other() -> None:
+    """Of 2 s and a delay of 1 s each: the first is there at 3 s, not all of them at 9 s."""
+    problem = alone([8.0], access_delay_s=1.0)
+    run = simulate_layer(problem, plan_of(problem, 1, 2), 0, World(sharing=True, running=True))
+    # Started at 4 s, a replica has a minibatch every 7 s, the next of which is there by then.
+    assert run.waited_s.tolist() == [0.0]
+    assert run.replica_s.tolist() == [4.0 + 4 * 7.0 + 3.0]
+
+
 def carried(begun: list[float], sizes: list[float], delay_s: float) -> dict[int, float]:
     """Return when each of some things was there that a shared line carried."""
     events, ended = Events(), dict[int, float]()

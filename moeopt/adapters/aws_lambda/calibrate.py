@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from moeopt.adapters.aws_lambda import samples
-from moeopt.adapters.aws_lambda.calibrate_experts import fitted_experts
-from moeopt.adapters.aws_lambda.calibrate_network import Beyond, fitted_network
+from moeopt.adapters.aws_lambda.calibration import samples
+from moeopt.adapters.aws_lambda.calibration.experts import fitted_experts
+from moeopt.adapters.aws_lambda.calibration.fits import Fitted
+from moeopt.adapters.aws_lambda.calibration.network import Beyond, fitted_network
+from moeopt.adapters.aws_lambda.calibration.samples_check import check_records
 from moeopt.adapters.aws_lambda.calls import LayerRecord
-from moeopt.adapters.aws_lambda.fits import Fitted
-from moeopt.adapters.aws_lambda.samples_check import check_records
 from moeopt.core.errors import InstanceError
 from moeopt.core.table import Cell, Column, Table
 from moeopt.serverless.problem import ServerlessProblem

@@ -23,6 +23,8 @@ from moeopt.adapters.aws_lambda.deployer.bucket import (
 )
 from moeopt.adapters.aws_lambda.deployer.changes import Change, changes_table
 from moeopt.adapters.aws_lambda.deployer.control import CHANGING, MOVING
+from moeopt.adapters.aws_lambda.deployer.estimate import Estimate, estimate
+from moeopt.adapters.aws_lambda.deployer.iam import role_arn, worker_policy
 from moeopt.adapters.aws_lambda.deployer.objects import (
     StoredObject,
     delete_objects,
@@ -31,11 +33,7 @@ from moeopt.adapters.aws_lambda.deployer.objects import (
 )
 from moeopt.adapters.aws_lambda.deployer.role import FoundRole, delete_role, look_at_role, make_role
 from moeopt.adapters.aws_lambda.deployer.steps import Phase, Step, carry_out, changes_of
-from moeopt.adapters.aws_lambda.estimate import Estimate, estimate
-from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.iam import role_arn, worker_policy
-from moeopt.adapters.aws_lambda.names import Names
-from moeopt.adapters.aws_lambda.wanted import (
+from moeopt.adapters.aws_lambda.deployer.wanted import (
     DeployOptions,
     Wanted,
     WantedFunction,
@@ -43,6 +41,8 @@ from moeopt.adapters.aws_lambda.wanted import (
     wanted_of,
     weights_of,
 )
+from moeopt.adapters.aws_lambda.fleet import Fleet
+from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.weights import Weights
 from moeopt.core.errors import AdapterError
 from moeopt.core.table import Table

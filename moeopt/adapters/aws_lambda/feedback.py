@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.adapters.aws_lambda.batch import LayerError
 from moeopt.adapters.aws_lambda.bill import bill_of_records
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerError
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.pieces import cut
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
-from moeopt.adapters.aws_lambda.patience import Patience
-from moeopt.adapters.aws_lambda.pieces import cut
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.weights import Weights
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.errors import InstanceError

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from moeopt.adapters.aws_lambda.batch import LayerBatch, LayerResult
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.clients import CONNECTIONS, Clients
-from moeopt.adapters.aws_lambda.exchange import Exchange
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerBatch, LayerResult
+from moeopt.adapters.aws_lambda.dispatch.exchange import Exchange
+from moeopt.adapters.aws_lambda.dispatch.invoke import Caller
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.routing import route
+from moeopt.adapters.aws_lambda.dispatch.turn import Means, submitted
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.invoke import Caller
-from moeopt.adapters.aws_lambda.patience import Patience
-from moeopt.adapters.aws_lambda.routing import route
-from moeopt.adapters.aws_lambda.turn import Means, submitted
 from moeopt.adapters.aws_lambda.worker.protocol import Tensor
 from moeopt.core.arguments import whole
 from moeopt.core.arrays import IntArray

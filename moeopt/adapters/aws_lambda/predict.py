@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from moeopt.adapters.aws_lambda.calibrate_network import Beyond
+from moeopt.adapters.aws_lambda.calibration.network import Beyond
+from moeopt.adapters.aws_lambda.dispatch.pieces import cut
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.pieces import cut
 from moeopt.adapters.aws_lambda.worker.protocol import FIRST_PAUSE_S, LONGER, LONGEST_PAUSE_S
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.serverless.plan import ServerlessPlan, clock_of, layer_calls

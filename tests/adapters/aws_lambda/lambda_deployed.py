@@ -11,18 +11,18 @@ from unittest import mock
 import numpy as np
 from lambda_cases import fleet_named
 
-from moeopt.adapters.aws_lambda import wanted
-from moeopt.adapters.aws_lambda.batch import LayerBatch, LayerResult
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import Deployment, DeployOptions, deploy
+from moeopt.adapters.aws_lambda.deployer import wanted
+from moeopt.adapters.aws_lambda.deployer.package import code_package
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerBatch, LayerResult
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.names import Names
-from moeopt.adapters.aws_lambda.package import code_package
-from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.reference import reference
 from moeopt.adapters.aws_lambda.remove import remove
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.weights import Weights, random_weights
 from moeopt.serverless.plan import ServerlessPlan
 from moeopt.serverless.problem import ServerlessProblem

@@ -13,8 +13,8 @@ from lambda_recordings import EXPERT, TOKEN, Drawn, Truth, recording, stated
 
 import moeopt
 from moeopt.adapters.aws_lambda.calibrate import Calibration, calibrated
+from moeopt.adapters.aws_lambda.calibration.fits import line_through, rate_through, residual_of
 from moeopt.adapters.aws_lambda.calls import GateTraffic, LayerRecord
-from moeopt.adapters.aws_lambda.fits import line_through, rate_through, residual_of
 from moeopt.adapters.aws_lambda.record import Recorder
 from moeopt.cli.main import main
 from moeopt.core.errors import InstanceError

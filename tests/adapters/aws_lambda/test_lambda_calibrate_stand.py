@@ -10,11 +10,11 @@ from lambda_deployed import QUICK, deployed
 
 import moeopt
 from moeopt.adapters.aws_lambda.clients import Clients
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.predict import predicted
 from moeopt.adapters.aws_lambda.record import Recorder, read_recording
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.cli.main import main

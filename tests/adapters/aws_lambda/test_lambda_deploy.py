@@ -16,7 +16,7 @@ from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import (
     DeployOptions,
 )
-from moeopt.adapters.aws_lambda.iam import worker_policy
+from moeopt.adapters.aws_lambda.deployer.iam import worker_policy
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.remove import remove
 from moeopt.serverless.plan import ServerlessPlan

@@ -21,11 +21,11 @@ from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of, weights_of
 from moeopt.adapters.aws_lambda.deployer import functions as lambdas
 from moeopt.adapters.aws_lambda.deployer.changes import Change, changes_table
+from moeopt.adapters.aws_lambda.deployer.package import write_image_context
 from moeopt.adapters.aws_lambda.deployer.steps import Phase, Step, carry_out
+from moeopt.adapters.aws_lambda.deployer.wanted import wanted_of
 from moeopt.adapters.aws_lambda.names import Names, name_from
-from moeopt.adapters.aws_lambda.package import write_image_context
 from moeopt.adapters.aws_lambda.stand.local import Stand
-from moeopt.adapters.aws_lambda.wanted import wanted_of
 from moeopt.adapters.aws_lambda.worker.protocol import from_text
 from moeopt.cli.main import main
 from moeopt.core.errors import AdapterError, InstanceError

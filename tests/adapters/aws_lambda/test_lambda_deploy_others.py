@@ -13,11 +13,11 @@ from lambda_watch import account, changes, cleanly, deployed, watched
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, fleet_of, weights_of
 from moeopt.adapters.aws_lambda.deployer.functions import make_function
+from moeopt.adapters.aws_lambda.deployer.iam import trust_policy, worker_policy
 from moeopt.adapters.aws_lambda.deployer.role import FoundRole, delete_role, make_role
-from moeopt.adapters.aws_lambda.iam import trust_policy, worker_policy
+from moeopt.adapters.aws_lambda.deployer.wanted import wanted_of
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.remove import remove
-from moeopt.adapters.aws_lambda.wanted import wanted_of
 from moeopt.core.errors import AdapterError
 
 THEIRS = {"Key": "moeopt:managed-by", "Value": "somebody"}

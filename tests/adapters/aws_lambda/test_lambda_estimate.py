@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lambda_cases import fleet_named, mini, plan_of
 
-from moeopt.adapters.aws_lambda.estimate import estimate
+from moeopt.adapters.aws_lambda.deployer.estimate import estimate
 from moeopt.serverless.plan import evaluate
 from moeopt.serverless.problem import Billing
 

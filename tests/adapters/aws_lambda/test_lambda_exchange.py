@@ -13,8 +13,8 @@ import pytest
 from botocore.config import Config
 
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.exchange import Exchange, packed
-from moeopt.adapters.aws_lambda.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.exchange import Exchange, packed
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
 from moeopt.adapters.aws_lambda.stand.faults import Fault
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.core.errors import AdapterError

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from lambda_cases import mini, plan_of
 from lambda_deployed import Deployed, deployed
 
-from moeopt.adapters.aws_lambda.batch import LayerError, LayerResult
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerError, LayerResult
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
 from moeopt.adapters.aws_lambda.stand.faults import Fault
 from moeopt.adapters.aws_lambda.stand.local import Stand
 

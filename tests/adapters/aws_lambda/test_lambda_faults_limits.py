@@ -13,8 +13,8 @@ import pytest
 from lambda_cases import mini, plan_of
 from lambda_deployed import Deployed, deployed
 
-from moeopt.adapters.aws_lambda.batch import LayerError
 from moeopt.adapters.aws_lambda.clients import Clients
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerError
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.describe.pricing import PriceBook, price_book

@@ -14,15 +14,15 @@ from lambda_cases import mini, plan_of
 from lambda_deployed import deployed
 from lambda_left import everything
 
-from moeopt.adapters.aws_lambda.batch import LayerError
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, fleet_of
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerError
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
-from moeopt.adapters.aws_lambda.patience import Patience
 from moeopt.adapters.aws_lambda.reference import reference
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.stand.faults import Fault
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.weights import random_weights

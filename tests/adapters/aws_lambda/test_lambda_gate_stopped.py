@@ -11,11 +11,11 @@ import pytest
 from lambda_round import fleet
 from lambda_scripted import Scripted, failed, refused
 
-from moeopt.adapters.aws_lambda.batch import LayerError
 from moeopt.adapters.aws_lambda.clients import Clients
+from moeopt.adapters.aws_lambda.dispatch.batch import LayerError
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.gate import Gate
-from moeopt.adapters.aws_lambda.patience import Patience
-from moeopt.adapters.aws_lambda.routing import routed
 
 #: Tokens of the first expert alone, which has one replica.
 BATCH = routed([8, 0], width=2)

@@ -12,10 +12,10 @@ from lambda_left import everything
 from moeopt import solve
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.reference import reference
 from moeopt.adapters.aws_lambda.remove import remove
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.weights import random_weights

@@ -14,11 +14,11 @@ from lambda_watch import cleanly, deployed, give_strange_code, watched
 
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deploy import DeployOptions
+from moeopt.adapters.aws_lambda.deployer.iam import deployer_policy, trust_policy, worker_policy
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.gate import Gate
-from moeopt.adapters.aws_lambda.iam import deployer_policy, trust_policy, worker_policy
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.adapters.aws_lambda.remove import remove
-from moeopt.adapters.aws_lambda.routing import routed
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 

@@ -15,8 +15,8 @@ import pytest
 from lambda_round import fleet
 from lambda_scripted import REQUEST_ID, Reply, Scripted, failed, refused
 
-from moeopt.adapters.aws_lambda.invoke import Caller, Outcome, Target
-from moeopt.adapters.aws_lambda.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.invoke import Caller, Outcome, Target
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
 from moeopt.adapters.aws_lambda.worker.protocol import VERSION, Answer, Event, to_text
 from moeopt.core.errors import InstanceError
 

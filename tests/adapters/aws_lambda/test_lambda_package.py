@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from moeopt.adapters.aws_lambda.package import (
+from moeopt.adapters.aws_lambda.deployer.package import (
     PACKAGE_BYTES,
     Package,
     code_package,
@@ -24,7 +24,7 @@ from moeopt.core.errors import InstanceError
 _HASH = """
 from pathlib import Path
 import sys
-from moeopt.adapters.aws_lambda.package import code_package
+from moeopt.adapters.aws_lambda.deployer.package import code_package
 print(code_package("x86", "python3.12", Path(sys.argv[1])).sha256)
 """
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_gate_cases import OUT, WIDTH, batches, fleet, fleets
 
-from moeopt.adapters.aws_lambda.exchange import packed
+from moeopt.adapters.aws_lambda.dispatch.exchange import packed
+from moeopt.adapters.aws_lambda.dispatch.pieces import Piece, cut, halved
+from moeopt.adapters.aws_lambda.dispatch.routing import combine, route
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.pieces import Piece, cut, halved
-from moeopt.adapters.aws_lambda.routing import combine, route
 from moeopt.adapters.aws_lambda.worker.protocol import from_bytes, to_bytes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from lambda_cases import fleet_named, plan_of, roomy, tiny
 
-from moeopt.adapters.aws_lambda.calibrate_network import Beyond
+from moeopt.adapters.aws_lambda.calibration.network import Beyond
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.predict import predicted
 from moeopt.core.arrays import IntArray

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moeopt.adapters.aws_lambda.report_line import Report, report_of
+from moeopt.adapters.aws_lambda.dispatch.report_line import Report, report_of
 
 ID = "3604209a-e9a3-11e6-939a-754dd98c7be3"
 

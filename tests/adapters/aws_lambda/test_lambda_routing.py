@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_gate_cases import OUT, WIDTH, batches
 
+from moeopt.adapters.aws_lambda.dispatch.routing import combine, route, routed
 from moeopt.adapters.aws_lambda.reference import reference
-from moeopt.adapters.aws_lambda.routing import combine, route, routed
 from moeopt.adapters.aws_lambda.weights import Expert, Weights
 from moeopt.adapters.aws_lambda.worker.protocol import Tensor
 from moeopt.core.arrays import IntArray

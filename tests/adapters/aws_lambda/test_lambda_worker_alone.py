@@ -16,7 +16,7 @@ import pytest
 from lambda_cases import direct_event, expert_of, some_tokens
 
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.package import HANDLER, code_package
+from moeopt.adapters.aws_lambda.deployer.package import HANDLER, code_package
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.worker.protocol import from_text
 

@@ -11,7 +11,7 @@ import pytest
 from lambda_cases import direct_event, expert_of, some_tokens, stored_event
 
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.package import HANDLER, code_package
+from moeopt.adapters.aws_lambda.deployer.package import HANDLER, code_package
 from moeopt.adapters.aws_lambda.stand.faults import Fault
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.worker.protocol import (

@@ -9,8 +9,8 @@ from typing import Any
 
 from moeopt.adapters.aws_lambda.clients import Clients, code_of, outside
 from moeopt.adapters.aws_lambda.deployer.control import LOOKING, patiently, side_by_side
+from moeopt.adapters.aws_lambda.deployer.wanted import WantedFunction
 from moeopt.adapters.aws_lambda.names import Names
-from moeopt.adapters.aws_lambda.wanted import WantedFunction
 from moeopt.adapters.aws_lambda.worker import protocol
 from moeopt.core.errors import AdapterError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from moeopt.adapters.aws_lambda.clients import Clients
 from moeopt.adapters.aws_lambda.deployer.control import patiently
-from moeopt.adapters.aws_lambda.iam import trust_policy
+from moeopt.adapters.aws_lambda.deployer.iam import trust_policy
 from moeopt.adapters.aws_lambda.names import Names
 from moeopt.core.errors import AdapterError
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from moeopt.adapters.aws_lambda.bill import bill_of_records
 from moeopt.adapters.aws_lambda.calls import LayerRecord
+from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.predict import LayerForecast, predicted
 from moeopt.adapters.aws_lambda.reference import reference
-from moeopt.adapters.aws_lambda.routing import routed
 from moeopt.adapters.aws_lambda.run.report import BatchSeen, LayerSeen
 from moeopt.adapters.aws_lambda.run.room import planned_tokens
 from moeopt.adapters.aws_lambda.weights import Weights

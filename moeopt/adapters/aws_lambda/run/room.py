@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from moeopt.adapters.aws_lambda.dispatch.pieces import cut
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.names import Names
-from moeopt.adapters.aws_lambda.pieces import cut
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.serverless.plan import ServerlessPlan

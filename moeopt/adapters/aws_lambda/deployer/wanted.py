@@ -12,16 +12,16 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.iam import role_arn
-from moeopt.adapters.aws_lambda.names import Names, name_from
-from moeopt.adapters.aws_lambda.package import (
+from moeopt.adapters.aws_lambda.deployer.iam import role_arn
+from moeopt.adapters.aws_lambda.deployer.package import (
     HANDLER,
     Package,
     code_package,
     own_runtime,
     require_glibc,
 )
+from moeopt.adapters.aws_lambda.fleet import Fleet
+from moeopt.adapters.aws_lambda.names import Names, name_from
 from moeopt.adapters.aws_lambda.weights import Weights, random_weights, read_weights
 from moeopt.adapters.aws_lambda.worker import protocol
 from moeopt.core.arguments import whole

@@ -15,12 +15,12 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from moeopt.adapters.aws_lambda.calls import Call, GateTraffic
-from moeopt.adapters.aws_lambda.exchange import Access, Exchange, packed
-from moeopt.adapters.aws_lambda.failures import Failure
+from moeopt.adapters.aws_lambda.dispatch.exchange import Access, Exchange, packed
+from moeopt.adapters.aws_lambda.dispatch.failures import Failure
+from moeopt.adapters.aws_lambda.dispatch.invoke import Caller, Outcome, Target
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.pieces import Piece, halved
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.invoke import Caller, Outcome, Target
-from moeopt.adapters.aws_lambda.patience import Patience
-from moeopt.adapters.aws_lambda.pieces import Piece, halved
 from moeopt.adapters.aws_lambda.worker.protocol import VERSION, Event, Tensor, to_text
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError

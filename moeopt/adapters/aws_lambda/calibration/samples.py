@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moeopt.adapters.aws_lambda.calibration.fits import Line
 from moeopt.adapters.aws_lambda.calls import Call, LayerRecord, Seconds
-from moeopt.adapters.aws_lambda.fits import Line
 from moeopt.core.arrays import FloatArray
 from moeopt.serverless.plan import BYTES_PER_MB
 from moeopt.serverless.problem import ServerlessProblem

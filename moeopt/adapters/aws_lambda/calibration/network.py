@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.adapters.aws_lambda import samples
-from moeopt.adapters.aws_lambda.calls import LayerRecord
-from moeopt.adapters.aws_lambda.fits import (
+from moeopt.adapters.aws_lambda.calibration import samples
+from moeopt.adapters.aws_lambda.calibration.fits import (
     Fitted,
     Line,
     Residual,
@@ -19,7 +18,8 @@ from moeopt.adapters.aws_lambda.fits import (
     residual_of,
     spread_of,
 )
-from moeopt.adapters.aws_lambda.samples import Answered, Samples
+from moeopt.adapters.aws_lambda.calibration.samples import Answered, Samples
+from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.serverless.problem import Network, ServerlessProblem
 
 _ONE_SIZE = "kept: one size only was seen, or seconds do not grow with it beyond doubt"

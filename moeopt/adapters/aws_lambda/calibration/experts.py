@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from moeopt.adapters.aws_lambda import samples
+from moeopt.adapters.aws_lambda.calibration import samples
+from moeopt.adapters.aws_lambda.calibration.fits import Fitted, kept, rate_through, residual_of
+from moeopt.adapters.aws_lambda.calibration.samples import Answered
 from moeopt.adapters.aws_lambda.calls import LayerRecord
-from moeopt.adapters.aws_lambda.fits import Fitted, kept, rate_through, residual_of
-from moeopt.adapters.aws_lambda.samples import Answered
 from moeopt.core.arrays import FloatArray
 from moeopt.serverless.problem import (
     ExpertFunction,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from moeopt.adapters.aws_lambda.report_line import Report
+from moeopt.adapters.aws_lambda.dispatch.report_line import Report
 
 #: Kinds of failures. ``memory``, ``timeout``, ``payload``: too much for one call. ``crash``: the
 #: process ended. ``throttled``, ``updating``: the platform did not begin. ``service``,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.adapters.aws_lambda.calls import Call, LayerRecord
-from moeopt.adapters.aws_lambda.pieces import Piece, cut
-from moeopt.adapters.aws_lambda.routing import Routing, combine
-from moeopt.adapters.aws_lambda.turn import Lost, Means, Turn, Work, submitted
+from moeopt.adapters.aws_lambda.dispatch.pieces import Piece, cut
+from moeopt.adapters.aws_lambda.dispatch.routing import Routing, combine
+from moeopt.adapters.aws_lambda.dispatch.turn import Lost, Means, Turn, Work, submitted
 from moeopt.adapters.aws_lambda.worker.protocol import NUMBER, Tensor
 from moeopt.core.errors import AdapterError
 

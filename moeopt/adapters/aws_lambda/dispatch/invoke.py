@@ -11,14 +11,14 @@ import numpy as np
 
 from moeopt.adapters.aws_lambda.calls import Call, Seconds
 from moeopt.adapters.aws_lambda.clients import Clients
-from moeopt.adapters.aws_lambda.failures import (
+from moeopt.adapters.aws_lambda.dispatch.failures import (
     Failure,
     failure_of_exception,
     failure_of_function,
 )
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.report_line import Report, report_of
 from moeopt.adapters.aws_lambda.fleet import Fleet
-from moeopt.adapters.aws_lambda.patience import Patience
-from moeopt.adapters.aws_lambda.report_line import Report, report_of
 from moeopt.adapters.aws_lambda.worker.protocol import VERSION, Answer, Event, Tensor, from_text
 
 

@@ -228,7 +228,7 @@ def _remedy(machine: str, python: int) -> str:
 
 def _worker_files() -> dict[str, Path]:
     """Return the worker's modules by their names in a package."""
-    folder = Path(__file__).parent / "worker"
+    folder = Path(__file__).parents[1] / "worker"
     return {f"{WORKER}/{file.name}": file for file in folder.glob("*.py")}
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from moeopt.adapters.aws_lambda.clients import Clients, outside
-from moeopt.adapters.aws_lambda.patience import Patience
+from moeopt.adapters.aws_lambda.dispatch.patience import Patience
 from moeopt.adapters.aws_lambda.worker.protocol import NUMBER, Tensor, from_bytes
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError
