@@ -31,6 +31,7 @@ from moeopt.mip import Backend, BackendCapabilities, LinearModel
 from moeopt.mip.answer import Claim, Verdict
 from moeopt.mip.backends.cpsat import CPSAT
 from moeopt.mip.backends.record import Request
+from moeopt.mip.interrupts import solve_cpsat
 
 #: Steps in the value of the plan at hand: finer than what counts as optimal.
 _STEPS = 2.0**30
@@ -193,7 +194,7 @@ def _by_steps(search: _Search) -> None:
         total = _timed(search, compiled, taken, some, per_second)
         compiled.minimize(total)
         solver = _solver(search)
-        status = solver.solve(compiled)
+        status = solve_cpsat(solver, compiled)
         search.branches += solver.num_branches
         if status.name in ("OPTIMAL", "FEASIBLE"):
             chosen = [i for i, variable in enumerate(taken) if solver.value(variable)]
@@ -223,7 +224,7 @@ def _confirmed(
     solver.parameters.max_time_in_seconds = (
         limit_s if remaining_s is None else min(limit_s, remaining_s)
     )
-    status = solver.solve(compiled)
+    status = solve_cpsat(solver, compiled)
     search.branches += solver.num_branches
     if status.name not in ("OPTIMAL", "FEASIBLE"):
         return known
@@ -321,7 +322,7 @@ def _weighted(terms: list[Any], weights: list[int]) -> Any:
 def _solved(search: _Search, compiled: Any, taken: list[Any]) -> list[int] | None:
     """Return which variables are 1 in a solution; ``None`` if there is none, or time ran out."""
     solver = _solver(search)
-    status = solver.solve(compiled)
+    status = solve_cpsat(solver, compiled)
     search.branches += solver.num_branches
     if status.name in ("OPTIMAL", "FEASIBLE"):
         return [i for i, variable in enumerate(taken) if solver.value(variable)]

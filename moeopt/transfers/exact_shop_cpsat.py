@@ -23,6 +23,7 @@ from moeopt.mip import Backend, BackendCapabilities, LinearModel
 from moeopt.mip.answer import Claim, Verdict
 from moeopt.mip.backends.cpsat import CPSAT
 from moeopt.mip.backends.record import Request
+from moeopt.mip.interrupts import solve_cpsat
 from moeopt.transfers.exact_shop import Shop, ShopModel, resources_of
 
 #: Steps in a unit of time where no coarser step divides all times.
@@ -135,7 +136,7 @@ def _solved(
             if request.on_incumbent is not None:
                 request.on_incumbent(point(self.value), bound(self.best_objective_bound))
 
-    status = solver.solve(compiled, Listener())
+    status = solve_cpsat(solver, compiled, Listener())
     if status == cp_model.INFEASIBLE:
         return Claim(verdict=Verdict.INFEASIBLE)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

@@ -23,6 +23,7 @@ from moeopt.mip.answer import Claim, Verdict
 from moeopt.mip.backends.integers import WholeRows, whole_bounds, whole_rows
 from moeopt.mip.backends.mathopt import ortools_available, ortools_version
 from moeopt.mip.backends.record import Backend, BackendCapabilities, OnIncumbent, Request
+from moeopt.mip.interrupts import solve_cpsat
 from moeopt.mip.model import LinearModel
 
 _LARGEST_BOUND = 2.0**52
@@ -54,7 +55,7 @@ def _run(model: LinearModel, request: Request) -> Claim:
     if remaining_s is not None:
         solver.parameters.max_time_in_seconds = remaining_s
     listener = _listener(model, costs, request.on_incumbent)
-    status = solver.solve(compiled, listener) if listener else solver.solve(compiled)
+    status = solve_cpsat(solver, compiled, listener)
     if status == cp_model.MODEL_INVALID:
         raise BackendError("cpsat", compiled.validate().strip() or "invalid model", "use highs")
     if status == cp_model.INFEASIBLE:
