@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from types import TracebackType
 
-import numpy as np
-
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.deploy import DeployOptions, deploy, fleet_of
 from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
-from moeopt.adapters.aws_lambda.reference import reference
+from moeopt.adapters.aws_lambda.reference import reference, require_alike
 from moeopt.adapters.aws_lambda.stand.local import Stand
 from moeopt.adapters.aws_lambda.stand.shape import Shape
 from moeopt.adapters.aws_lambda.weights import Weights, random_weights
 from moeopt.core.arrays import IntArray
-from moeopt.core.errors import AdapterError
 from moeopt.serverless.plan import ServerlessPlan
 from moeopt.serverless.problem import ServerlessProblem
-
-#: Largest difference from the reference, as a part of its largest output.
-TOLERANCE = 1e-5
-
 
 #: Of every function: longer than any batch takes.
 TIMEOUT_S = 60
@@ -77,14 +70,11 @@ class Bench:
             self._memory_mb = memory_mb
         batch = routed(tokens, fleet.widths(0)[0])
         truth = reference(self._weights, 0, *batch)
-        allowed = TOLERANCE * float(np.abs(truth).max())
         records = []
         with Gate(fleet, self._clients) as gate:
             for _ in range(repeats + changed):
                 result = gate.layer(0, *batch)
-                difference = float(np.abs(result.outputs - truth).max())
-                if not difference <= allowed:
-                    raise AdapterError(f"outputs differ from the reference's by {difference:.3g}")
+                require_alike("a batch", result.outputs, truth)
                 records.append(result.record)
         return records[-repeats:]
 

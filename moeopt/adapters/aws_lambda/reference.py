@@ -7,6 +7,10 @@ import numpy as np
 from moeopt.adapters.aws_lambda.weights import Weights
 from moeopt.adapters.aws_lambda.worker.protocol import NUMBER, Tensor
 from moeopt.core.arrays import IntArray
+from moeopt.core.errors import AdapterError
+
+#: Largest difference that is rounding, as a part of the largest output.
+TOLERANCE = 1e-5
 
 
 def reference(
@@ -35,3 +39,31 @@ def reference(
             with np.errstate(over="ignore", invalid="ignore"):
                 outputs[here] += weight[here, None] * own.compute(tokens[here])
     return outputs
+
+
+def require_alike(what: str, outputs: Tensor, truth: Tensor) -> float:
+    """Return the largest difference from the reference, as a part of its largest output.
+
+    Parameters
+    ----------
+    what
+        Whose outputs: begins the sentence.
+    outputs, truth
+        What came, and `reference`'s.
+
+    Raises
+    ------
+    AdapterError
+        If it is more than rounding.
+    """
+    largest = float(np.abs(truth).max(initial=0.0))
+    difference = float(np.abs(outputs - truth).max(initial=0.0))
+    if largest > 0:
+        difference /= largest
+    # Written so that nan is wrong.
+    if not difference <= TOLERANCE:
+        raise AdapterError(
+            f"{what}: outputs differ from the reference's by {difference:.3g} of the largest, more"
+            f" than {TOLERANCE:g}; was it deployed with other weights, or another seed?"
+        )
+    return difference

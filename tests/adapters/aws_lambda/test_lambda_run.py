@@ -126,6 +126,16 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, object], said: s
         LambdaOptions(**options)  # type: ignore[arg-type]
 
 
+def test_a_recording_that_cannot_be_written_is_told_before_anything_starts(tmp_path: Path) -> None:
+    problem = tiny()
+    plan = solve(problem).plan
+    assert plan is not None
+    nowhere = tmp_path / "no" / "such" / "folder"
+    # Had AWS been asked, it would be for credentials.
+    with pytest.raises(InstanceError, match="must be a file that can be written"):
+        run_plan(problem, plan, LambdaOptions(record=str(nowhere), region="nowhere-1"))
+
+
 def test_a_layer_that_is_not_there_is_refused() -> None:
     problem = tiny()
     plan = solve(problem).plan

@@ -21,15 +21,12 @@ class StoredObject:
     ----------
     key, version
         Its name.
-    size_bytes
-        Of its content.
     current
         Whether it is what reading the key gives.
     """
 
     key: str
     version: str
-    size_bytes: int
     current: bool
 
 
@@ -40,11 +37,11 @@ def objects_under(clients: Clients, bucket: str, prefix: str) -> list[StoredObje
         pages = clients.storage.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix):
             found += [
-                StoredObject(one["Key"], one["VersionId"], one["Size"], one["IsLatest"])
+                StoredObject(one["Key"], one["VersionId"], one["IsLatest"])
                 for one in page.get("Versions", ())
             ]
             found += [
-                StoredObject(one["Key"], one["VersionId"], 0, False)
+                StoredObject(one["Key"], one["VersionId"], False)
                 for one in page.get("DeleteMarkers", ())
             ]
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from moeopt.adapters.aws_lambda.clients import Clients, connect, require_boto3
 from moeopt.adapters.aws_lambda.fleet import Fleet
+from moeopt.adapters.aws_lambda.record import Recorder
 from moeopt.adapters.aws_lambda.run.options import LambdaOptions
 from moeopt.adapters.aws_lambda.run.report import LambdaReport, LayerSeen
 from moeopt.adapters.aws_lambda.weights import Weights, random_weights, read_weights
@@ -67,8 +68,10 @@ def run_plan(problem: Problem, plan: Plan, options: LambdaOptions | None = None)
         raise InstanceError("$.plan", kind, rule, "give a plan that the lambda adapter runs")
     options = LambdaOptions() if options is None else options
     layers = chosen_layers(options.layers, problem.num_layers)
+    # Before anything is started: a file that cannot be written is told at once.
+    recorder = None if options.record is None else Recorder(options.record)
     with _placed(problem, plan, options, layers) as place:
-        seen = _run(place, options, layers)
+        seen = _run(place, options, layers, recorder)
     return LambdaReport(
         name=problem.name,
         local=bool(options.local),
@@ -121,16 +124,16 @@ def _weights(problem: ServerlessProblem, options: LambdaOptions) -> Weights:
     return random_weights(problem, options.seed or 0)
 
 
-def _run(place: _Place, options: LambdaOptions, layers: list[int]) -> list[LayerSeen]:
+def _run(
+    place: _Place, options: LambdaOptions, layers: list[int], recorder: Recorder | None
+) -> list[LayerSeen]:
     """Run the first batch and the warm ones, each from layer to layer."""
     from moeopt.adapters.aws_lambda.gate import Gate
-    from moeopt.adapters.aws_lambda.record import Recorder
     from moeopt.adapters.aws_lambda.run.layer_run import LayerRun
 
     fleet, seed = place.fleet, options.seed or 0
     weights = _weights(fleet.problem, options)
     runs = [LayerRun(fleet, weights, layer, seed) for layer in layers]
-    recorder = None if options.record is None else Recorder(options.record)
     with Gate(fleet, place.clients, recorder=recorder) as gate:
         for _ in range(1 + (options.steps or STEPS)):
             for run in runs:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from moeopt.adapters.aws_lambda.bill import bill_of_records
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.adapters.aws_lambda.dispatch.routing import routed
 from moeopt.adapters.aws_lambda.fleet import Fleet
 from moeopt.adapters.aws_lambda.gate import Gate
 from moeopt.adapters.aws_lambda.predict import LayerForecast, predicted
-from moeopt.adapters.aws_lambda.reference import reference
+from moeopt.adapters.aws_lambda.reference import reference, require_alike
 from moeopt.adapters.aws_lambda.run.report import BatchSeen, LayerSeen
 from moeopt.adapters.aws_lambda.run.room import planned_tokens
 from moeopt.adapters.aws_lambda.weights import Weights
 from moeopt.core.errors import AdapterError
-
-#: Largest difference from the reference, as a part of its largest output.
-TOLERANCE = 1e-5
 
 
 class LayerRun:
@@ -56,17 +51,7 @@ class LayerRun:
         """
         result = gate.layer(self.layer, *self._batch)
         self._require_memory(result.record)
-        largest = float(np.abs(self._truth).max(initial=0.0))
-        difference = float(np.abs(result.outputs - self._truth).max(initial=0.0))
-        if largest > 0:
-            difference /= largest
-        # Written so that nan is wrong.
-        if not difference <= TOLERANCE:
-            raise AdapterError(
-                f"layer {self.layer}: outputs differ from the reference's by {difference:.3g} of"
-                f" the largest, more than {TOLERANCE:g}; was it deployed with other weights, or"
-                " another seed?"
-            )
+        difference = require_alike(f"layer {self.layer}", result.outputs, self._truth)
         self._difference = max(self._difference, difference)
         self._records.append(result.record)
 
