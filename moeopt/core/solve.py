@@ -68,7 +68,7 @@ def solve(
     """
     wing = _wing_of_problem(problem)
     chosen = method_named(wing, method)
-    context = _context(time_limit_s, gap, seed, workers, progress)
+    context = context_of(time_limit_s, gap, seed, workers, progress)
     impossible = tuple(wing.impossible(problem))
     if impossible:
         return _result(context, chosen, Outcome(infeasible=impossible), Status.INFEASIBLE)
@@ -141,7 +141,7 @@ def _wing_of_problem(problem: Problem) -> Wing:
     return wing
 
 
-def _context(
+def context_of(
     time_limit_s: float | None, gap: float, seed: int, workers: int, progress: Progress | None
 ) -> Context:
     """Return the checked arguments of a solve, its clock started."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Evaluation": "plan",
+    "Front": "replan",
     "NoPlacementError": "arrays",
     "Pair": "problem",
     "Placement": "arrays",
@@ -19,12 +20,15 @@ _HOME = {
     "layer_bounds": "bounds",
     "lpt": "greedy",
     "place": "arrays",
+    "relabelled": "relabel",
+    "replan_front": "replan",
     "round_robin": "greedy",
     "violations": "plan",
 }
 
 __all__ = [
     "Evaluation",
+    "Front",
     "NoPlacementError",
     "Pair",
     "Placement",
@@ -37,6 +41,8 @@ __all__ = [
     "layer_bounds",
     "lpt",
     "place",
+    "relabelled",
+    "replan_front",
     "round_robin",
     "violations",
 ]
@@ -47,6 +53,8 @@ if TYPE_CHECKING:
     from moeopt.placement.greedy import anticorrelation, contiguous, lpt, round_robin
     from moeopt.placement.plan import Evaluation, PlacementPlan, evaluate, violations
     from moeopt.placement.problem import Pair, PlacementProblem, Timing
+    from moeopt.placement.relabel import relabelled
+    from moeopt.placement.replan import Front, replan_front
 
 
 def __getattr__(name: str) -> Any:

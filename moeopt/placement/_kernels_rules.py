@@ -202,14 +202,32 @@ def away_tokens(mean, groups, node, nodes, copies, counts):
 
 
 @kernel
-def new_bytes(copies, held, size):
-    """Return the bytes on devices that did not hold them before."""
-    total = 0.0
+def arrive(g, copies, held, near, size, arrived, crossed):
+    """Write to `arrived` and `crossed` what comes to device `g`, and what from other nodes."""
+    arrived[g] = 0.0
+    crossed[g] = 0.0
     for e in range(len(size)):
-        for g in range(copies.shape[1]):
-            if copies[e, g] > 0 and not held[e, g]:
-                total += size[e]
-    return total
+        if copies[e, g] > 0 and not held[e, g]:
+            arrived[g] += size[e]
+            if not near[e, g]:
+                crossed[g] += size[e]
+
+
+@kernel
+def within(h, g, node, arrived, crossed, move_room, device_room, node_room):
+    """Tell whether moved bytes keep their limits after devices `h` and `g` alone have changed."""
+    if arrived[h] > device_room[h] or arrived[g] > device_room[g] or arrived.sum() > move_room:
+        return False
+    for device in (h, g):
+        m = node[device]
+        if node_room[m] < np.inf:
+            total = 0.0
+            for other in range(len(node)):
+                if node[other] == m:
+                    total += crossed[other]
+            if total > node_room[m]:
+                return False
+    return True
 
 
 @kernel
@@ -237,8 +255,11 @@ def anneal(
     room,
     may_empty,
     held,
+    near,
     move_price,
     move_room,
+    device_room,
+    node_room,
     groups,
     cross_price,
     rounds,
@@ -262,8 +283,10 @@ def anneal(
         Whether copies share a load (else every copy counts it whole).
     sends, leaves, stays, between
         Tokens in the network, as for `carry`; read if there are two terms, loads and ports.
-    held, move_price, move_room
-        ``(experts, devices)``: what each device holds before; price of a new byte; most new bytes.
+    held, near
+        ``(experts, devices)``: what each device holds before, and what a live one of its node does.
+    move_price, move_room, device_room, node_room
+        Price of a moved byte; most of them in all, at each device, and at each node from others.
     rounds, heat
         Steps, and the first temperature as a share of the objective.
     """
@@ -303,9 +326,14 @@ def anneal(
     now = join(largest, weight, kind, tail)
     if cross_price > 0.0:
         now += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
-    priced = move_price > 0.0 or move_room < np.inf
-    if priced:
-        now += move_price * new_bytes(copies, held, size)
+    arrived = np.zeros(devices)
+    crossed = np.zeros(devices)
+    limited = move_room < np.inf or device_room.min() < np.inf or node_room.min() < np.inf
+    moves = move_price > 0.0 or limited
+    if moves:
+        for g in range(devices):
+            arrive(g, copies, held, near, size, arrived, crossed)
+        now += move_price * arrived.sum()
     best = now
     best_table = table.copy()
     spare = may_empty or slots > experts * least
@@ -394,9 +422,14 @@ def anneal(
         value = join(trial, weight, kind, tail)
         if cross_price > 0.0:
             value += cross_price * away_tokens(mean, groups, node, nodes, copies, counts)
-        if priced:
-            moved = new_bytes(copies, held, size)
-            value = value + move_price * moved if moved <= move_room else np.inf
+        if moves:
+            arrive(h, copies, held, near, size, arrived, crossed)
+            arrive(g, copies, held, near, size, arrived, crossed)
+            value += move_price * arrived.sum()
+            if limited and not within(
+                h, g, node, arrived, crossed, move_room, device_room, node_room
+            ):
+                value = np.inf
         chance = next_random(state)
         if value <= now or (temperature > 0.0 and chance < np.exp((now - value) / temperature)):
             now = value
@@ -416,13 +449,17 @@ def anneal(
         else:
             if recount:
                 put(j, g, a, load, divide, table, copies, counts, device)
+            else:
+                exchange(i, h, j, g, load, divide, table, copies, counts, device)
+            if moves:
+                arrive(h, copies, held, near, size, arrived, crossed)
+                arrive(g, copies, held, near, size, arrived, crossed)
+            if recount:
                 if ports:
                     carry(0, devices - 1, table, slot_start, counts, load, work[-1], *network)
                 survey(work, slow, largest, top, who)
-            else:
-                exchange(i, h, j, g, load, divide, table, copies, counts, device)
-                if ports:
-                    carry(h, h, table, slot_start, counts, load, work[-1], *network)
-                    carry(g, g, table, slot_start, counts, load, work[-1], *network)
+            elif ports:
+                carry(h, h, table, slot_start, counts, load, work[-1], *network)
+                carry(g, g, table, slot_start, counts, load, work[-1], *network)
     table[:] = best_table
     return best

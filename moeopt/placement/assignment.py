@@ -111,7 +111,7 @@ def not_assignable(problem: PlacementProblem) -> str | None:
     """Return why `assign` cannot take a problem, or ``None`` if it can."""
     if problem.group_rule != "free" or problem.cross_node_price > 0:
         return "it knows no groups"
-    if problem.move_price_per_byte > 0 or problem.max_moved_bytes is not None:
+    if problem.move_price_per_byte > 0 or problem.limits_moves():
         return "it knows neither a price nor a limit of moves"
     if problem.num_layers > 1 and memory_can_bind(problem):
         return "it takes one layer after the other, which memory joins"

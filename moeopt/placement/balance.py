@@ -105,7 +105,7 @@ def is_plain(problem: PlacementProblem) -> bool:
         and not problem.distinct_nodes
         and problem.cross_node_price == 0
         and problem.move_price_per_byte == 0
-        and problem.max_moved_bytes is None
+        and not problem.limits_moves()
         and not memory_can_bind(problem)
     )
 

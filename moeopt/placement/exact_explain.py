@@ -13,7 +13,7 @@ from moeopt.core.arrays import BoolArray, FloatArray
 from moeopt.core.wing import Violation
 from moeopt.mip import LinearModel, solve_model
 from moeopt.mip.names import NameBlock
-from moeopt.placement.exact_rules import add_rules, start_model
+from moeopt.placement.exact_rules import add_rules, bytes_unit, start_model
 from moeopt.placement.problem import PlacementProblem
 
 #: Where each rule is stated, and what its rows count.
@@ -29,6 +29,8 @@ _STATED = {
     "C9": ("$.distinct_nodes", "copies"),
     "C10": ("$.group_rule", "copies"),
     "C11": ("$.max_moved_bytes", "bytes"),
+    "C12": ("$.max_moved_bytes_per_device", "bytes"),
+    "C13": ("$.max_moved_bytes_per_node", "bytes"),
 }
 
 #: Less than this is a backend's tolerance and no conflict.
@@ -102,8 +104,8 @@ def _violation(
 ) -> Violation:
     path, unit = _STATED[rule]
     if unit == "bytes":
-        # The rows of C5 and C11 count in units of the largest expert.
-        amount *= float(problem.bytes_of_experts().max()) or 1.0
+        # The rows of C5 and C11 to C13 count in units of the largest expert.
+        amount *= bytes_unit(problem)
     if rule == "C5" and problem.expert_memory_bytes is None:
         path = "$.cluster"
     where = f"in layer {layers[0]}" if len(layers) == 1 else "over all layers"

@@ -1,4 +1,4 @@
-"""The rules C1 to C11 of the formulation page as rows over the copies of experts on devices.
+"""The rules C1 to C13 of the formulation page as rows over the copies of experts on devices.
 
 Everything here is linear in ``n[l,e,g]``, the copies of expert `e` on device `g` in layer `l`;
 how loads follow from the copies is the business of `moeopt.placement.exact_value`.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.mip import ModelBuilder
-from moeopt.placement.plan import copies_of
+from moeopt.placement.plan import held_before, near_before
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import memory_can_bind
 
@@ -61,7 +61,7 @@ def start_model(
     builder = ModelBuilder(name)
     lower, upper = copies_domain(problem, tighten)
     prices = problem.move_price_per_byte * _bytes_if_new(problem)
-    counts_moves = problem.max_moved_bytes is not None or bool(prices.any())
+    counts_moves = problem.limits_moves() or bool(prices.any())
     binary = int(upper.max()) <= 1
     copies = builder.add_columns(
         "n",
@@ -96,6 +96,8 @@ def add_rules(frame: Frame) -> None:
     one_home(frame)
     groups_at_home(frame)
     moved_bytes(frame)
+    bytes_at_devices(frame)
+    bytes_at_nodes(frame)
 
 
 def copies_domain(problem: PlacementProblem, tighten: bool) -> tuple[IntArray, IntArray]:
@@ -157,7 +159,7 @@ def memory(frame: Frame) -> None:
     limited = np.flatnonzero(np.isfinite(budget))
     if problem.expert_bytes is None or (frame.tighten and not memory_can_bind(problem)):
         return
-    unit = problem.bytes_of_experts().max() or 1.0
+    unit = bytes_unit(problem)
     columns = frame.copies[:, :, limited].transpose(2, 0, 1)
     weights = problem.bytes_of_experts()[None] / unit
     sum_rows(frame.builder, "C5", columns, weights, upper=budget[limited] / unit, keep=1)
@@ -226,16 +228,48 @@ def moved_bytes(frame: Frame) -> None:
     if problem.max_moved_bytes is None:
         return
     assert frame.present is not None
-    new = _bytes_if_new(problem)
-    unit = new.max() or 1.0
-    columns = frame.present.reshape(1, -1)
+    unit = bytes_unit(problem)
     sum_rows(
         frame.builder,
         "C11",
-        columns,
-        new.reshape(1, -1) / unit,
+        frame.present.reshape(1, -1),
+        _bytes_if_new(problem).reshape(1, -1) / unit,
         upper=problem.max_moved_bytes / unit,
     )
+
+
+def bytes_at_devices(frame: Frame) -> None:
+    """C12: the bytes that arrive at a device stay within `max_moved_bytes_per_device`."""
+    problem = frame.problem
+    budget, _ = problem.arrival_budget_bytes()
+    limited = np.flatnonzero(np.isfinite(budget))
+    if len(limited) == 0:
+        return
+    assert frame.present is not None
+    unit = bytes_unit(problem)
+    columns = frame.present[:, :, limited].transpose(2, 0, 1)
+    weights = _bytes_if_new(problem)[:, :, limited].transpose(2, 0, 1) / unit
+    sum_rows(frame.builder, "C12", columns, weights, upper=budget[limited] / unit, keep=1)
+
+
+def bytes_at_nodes(frame: Frame) -> None:
+    """C13: the bytes that arrive at a node from others stay within `max_moved_bytes_per_node`."""
+    problem = frame.problem
+    _, budget = problem.arrival_budget_bytes()
+    if not np.isfinite(budget).any():
+        return
+    assert frame.present is not None
+    unit = bytes_unit(problem)
+    new = np.where(near_before(problem), 0.0, _bytes_if_new(problem)) / unit
+    for node, devices in enumerate(devices_of_nodes(problem)):
+        columns = frame.present[:, :, devices].reshape(1, -1)
+        weights = new[:, :, devices].reshape(1, -1)
+        sum_rows(frame.builder, "C13", columns, weights, upper=budget[node] / unit)
+
+
+def bytes_unit(problem: PlacementProblem) -> float:
+    """Return the bytes that rows count in: those of the largest expert."""
+    return float(problem.bytes_of_experts().max()) or 1.0
 
 
 def devices_of_nodes(problem: PlacementProblem) -> list[IntArray]:
@@ -275,15 +309,7 @@ def sum_rows(
 
 def _bytes_if_new(problem: PlacementProblem) -> FloatArray:
     """Return what a copy costs to bring, ``(layers, experts, devices)``: 0 where it is already."""
-    shape = (problem.num_layers, problem.num_experts, problem.num_devices)
-    size = np.broadcast_to(problem.bytes_of_experts()[..., None], shape)
+    held = held_before(problem)
     if problem.previous is None:
-        return np.zeros(shape)
-    return np.where(held_before(problem), 0.0, size)
-
-
-def held_before(problem: PlacementProblem) -> BoolArray:
-    """Tell where the previous plan has copies, shape ``(layers, experts, devices)``."""
-    assert problem.previous is not None
-    held: BoolArray = copies_of(problem, problem.previous) > 0
-    return held
+        return np.zeros(held.shape)
+    return np.where(held, 0.0, problem.bytes_of_experts()[..., None])

@@ -14,12 +14,11 @@ from moeopt.placement.exact_rules import (
     Frame,
     copies_domain,
     devices_of_nodes,
-    held_before,
     prices_nodes,
     sum_rows,
 )
 from moeopt.placement.exact_terms import Shares, token_unit, tokens_served, with_term
-from moeopt.placement.plan import port_bytes_per_s, scenario_loads
+from moeopt.placement.plan import held_before, port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import fixed_seconds, memory_can_bind
 
@@ -338,6 +337,10 @@ def _marks(problem: PlacementProblem) -> list[npt.NDArray[Any]]:
         marks.append(problem.memory_budget_bytes())
     if problem.previous is not None:
         marks.append(held_before(problem))
+    at_device, at_node = problem.arrival_budget_bytes()
+    marks.append(at_device)
+    if np.isfinite(at_node).any():
+        marks.append(problem.cluster.device_node())
     if problem.objective == "layer_time":
         marks += [port_bytes_per_s(problem), np.moveaxis(problem.source_shares(), 0, -1)]
     return marks

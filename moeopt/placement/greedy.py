@@ -8,6 +8,7 @@ import numpy.typing as npt
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.placement.plan import PlacementPlan, scenario_loads, violations
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.repair import repaired
 from moeopt.placement.rules import Rules, rules_of
 
 #: Huang et al.'s printed weight of the correlation, beside loads that are shares of a layer.
@@ -70,10 +71,16 @@ def anticorrelation(
 
 
 def feasible_plan(problem: PlacementProblem) -> PlacementPlan | None:
-    """Return any valid plan that a construction finds, the previous plan among the candidates."""
+    """Return any valid plan that a construction finds, the previous plan among the candidates.
+
+    Where bytes may hardly move, a plan made from the previous one is likelier than a fresh one.
+    """
     if problem.previous is not None:
-        kept = PlacementPlan(physical_to_logical=problem.previous)
-        if not violations(problem, kept):
+        kept = _valid(problem, problem.previous)
+        if kept is None and problem.limits_moves():
+            mended = repaired(problem, problem.previous)
+            kept = None if mended is None else _valid(problem, mended)
+        if kept is not None:
             return kept
     for build in (lpt, contiguous, round_robin):
         plan = build(problem)

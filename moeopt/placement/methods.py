@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from moeopt.core.registry import register
 from moeopt.core.stop import Context
 from moeopt.core.wing import Capabilities, Method, Outcome, Wing
-from moeopt.placement import assignment, balance, greedy
+from moeopt.placement import assignment, balance, greedy, replan
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.enumeration import solve_exactly
 from moeopt.placement.impossible import impossible
@@ -107,6 +107,14 @@ METHODS = (
         summary="local search over places and replica counts; anytime, any rule and objective",
         run=search,
         capabilities=Capabilities(anytime=True, bounds=True, warm_start=True),
+    ),
+    Method(
+        name="replan",
+        summary="from the previous plan by the copies that pay best, one front for all layers and"
+        " budgets; for when moves cost or are limited",
+        run=replan.outcome,
+        capabilities=Capabilities(bounds=True),
+        refuses=replan.refuses,
     ),
     Method(
         name="exact",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.wing import Plan, Violation
 from moeopt.describe import topology
 from moeopt.placement.problem import PlacementProblem
@@ -72,6 +72,23 @@ class Evaluation:
     moved_bytes: float
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Bytes of the experts that a plan brings to devices that did not hold them.
+
+    Attributes
+    ----------
+    device_bytes
+        Bytes that arrive at each device, shape ``(layers, devices)``.
+    node_bytes
+        Those of them that come from other nodes, shape ``(layers, nodes)``: no live device of the
+        node held the expert, and each device that gets it takes its own copy over the links.
+    """
+
+    device_bytes: FloatArray
+    node_bytes: FloatArray
+
+
 def violations(problem: PlacementProblem, plan: PlacementPlan) -> list[Violation]:
     """Return every constraint of the formulation page that the plan breaks."""
     table = plan.physical_to_logical
@@ -89,8 +106,9 @@ def violations(problem: PlacementProblem, plan: PlacementPlan) -> list[Violation
         *_slot_violations(problem, table),
         *_pair_violations(problem, copies),
         *_node_violations(problem, copies),
+        *_memory_violations(problem, copies),
     ]
-    return [*found, *_byte_violations(problem, table, copies)]
+    return [*found, *_move_violations(problem, table)] if problem.limits_moves() else found
 
 
 def evaluate(problem: PlacementProblem, plan: PlacementPlan) -> Evaluation:
@@ -166,8 +184,44 @@ def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:
     """Return the bytes copied to devices that do not hold them in the previous plan."""
     if problem.previous is None:
         return 0.0
-    new = (copies_of(problem, table) > 0) & (copies_of(problem, problem.previous) == 0)
+    new = (copies_of(problem, table) > 0) & ~held_before(problem)
     return float((new.sum(axis=2) * problem.bytes_of_experts()).sum())
+
+
+def arrivals(problem: PlacementProblem, table: npt.NDArray[Any]) -> Arrivals:
+    """Return the bytes that a plan brings to each device and node; none without a previous one."""
+    node_of = np.eye(problem.cluster.num_nodes)[problem.cluster.device_node()]
+    if problem.previous is None:
+        shape = (len(table), problem.num_devices)
+        return Arrivals(np.zeros(shape), np.zeros(shape) @ node_of)
+    held = held_before(problem)
+    new = (copies_of(problem, table) > 0) & ~held
+    size = problem.bytes_of_experts()
+    return Arrivals(
+        device_bytes=np.einsum("leg,le->lg", new, size),
+        node_bytes=np.einsum("leg,le->lg", new & ~near_before(problem), size) @ node_of,
+    )
+
+
+def held_before(problem: PlacementProblem) -> BoolArray:
+    """Tell where the previous plan has copies; nowhere without one.
+
+    Shape ``(layers, experts, devices)``.
+    """
+    if problem.previous is None:
+        shape = (problem.num_layers, problem.num_experts, problem.num_devices)
+        return np.zeros(shape, dtype=np.bool_)
+    return np.asarray(copies_of(problem, problem.previous) > 0)
+
+
+def near_before(problem: PlacementProblem) -> BoolArray:
+    """Tell where a live device of the node has a copy in the previous plan: a dead one sends none.
+
+    Shape ``(layers, experts, devices)``.
+    """
+    node_of = np.eye(problem.cluster.num_nodes)[problem.cluster.device_node()]
+    on_node = (held_before(problem) & problem.live()) @ node_of
+    return np.asarray(on_node @ node_of.T > 0)
 
 
 def port_bytes_per_s(problem: PlacementProblem) -> FloatArray:
@@ -322,25 +376,33 @@ def _node_violations(problem: PlacementProblem, copies: IntArray) -> list[Violat
     return found
 
 
-def _byte_violations(
-    problem: PlacementProblem, table: npt.NDArray[Any], copies: IntArray
-) -> list[Violation]:
-    found = []
-    if problem.expert_bytes is not None:
-        used = np.einsum("leg,le->g", copies, problem.bytes_of_experts())
-        budget = problem.memory_budget_bytes()
-        over = used - budget * (1 + TOLERANCE)
-        if over.max() > 0:
-            device = int(np.argmax(over))
-            message = (
-                f"device {device} holds {used[device]:.6g} bytes of experts,"
-                f" at most {budget[device]:.6g} fit"
-            )
-            found.append(_violation("C5", "", message, float(over.max())))
-    if problem.max_moved_bytes is not None:
-        moved = moved_bytes(problem, table)
-        if moved > problem.max_moved_bytes * (1 + TOLERANCE):
-            message = f"moves {moved:.6g} bytes, at most {problem.max_moved_bytes:.6g} may move"
-            over_bytes = moved - problem.max_moved_bytes
-            found.append(_violation("C11", "", message, over_bytes))
-    return found
+def _memory_violations(problem: PlacementProblem, copies: IntArray) -> list[Violation]:
+    if problem.expert_bytes is None:
+        return []
+    used = np.einsum("leg,le->g", copies, problem.bytes_of_experts())
+    what = "device {0} holds {1:.6g} bytes of experts, at most {2:.6g} fit"
+    return _most_over("C5", used, problem.memory_budget_bytes(), what)
+
+
+def _move_violations(problem: PlacementProblem, table: npt.NDArray[Any]) -> list[Violation]:
+    found = arrivals(problem, table)
+    of_device, of_node = problem.arrival_budget_bytes()
+    in_all = np.inf if problem.max_moved_bytes is None else float(problem.max_moved_bytes)
+    moved = np.array([found.device_bytes.sum()])
+    in_sum = "moves {1:.6g} bytes, at most {2:.6g} may move"
+    at_device = "{1:.6g} bytes arrive at device {0}, at most {2:.6g} may"
+    at_node = "{1:.6g} bytes arrive at node {0} from other nodes, at most {2:.6g} may"
+    return [
+        *_most_over("C11", moved, np.array([in_all]), in_sum),
+        *_most_over("C12", found.device_bytes.sum(axis=0), of_device, at_device),
+        *_most_over("C13", found.node_bytes.sum(axis=0), of_node, at_node),
+    ]
+
+
+def _most_over(constraint: str, used: FloatArray, budget: FloatArray, what: str) -> list[Violation]:
+    """Return one violation for whatever is furthest over its budget of bytes, if anything is."""
+    if not (used > budget * (1 + TOLERANCE)).any():
+        return []
+    worst = int(np.argmax(used - budget))
+    message = what.format(worst, used[worst], budget[worst])
+    return [_violation(constraint, "", message, float(used[worst] - budget[worst]))]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
-from moeopt.placement import assignment, balance
+from moeopt.placement import assignment, balance, replan
 from moeopt.placement.enumeration import enumerate_within, is_enumerable, solve_exactly
 from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
@@ -34,8 +34,9 @@ def auto(
     The plain case (one load, even split, no special rule) is enumerated if it is tiny, else gets
     the fast search, whose time is a fraction of what engines spend today, or, with a time limit,
     the search until the deadline. Anything else is annealed; a tiny problem then goes to the
-    exact model, which starts from that plan and proves it or betters it. Where seconds count and
-    each device has one expert, the assignment is solved exactly.
+    exact model, which starts from that plan and proves it or betters it. Where a previous plan is
+    in force, it is replanned from, and annealed further if there is a time limit. Where seconds
+    count and each device has one expert, the assignment is solved exactly.
     """
     if assignment.not_assignable(problem) is None:
         return assignment.assign(problem, context)
@@ -54,6 +55,12 @@ def auto(
         found = plain_outcome(problem, layers, layer_s=seconds)
         if found.plan is not None:
             return found
+    if warm_start is None and replan.refuses(problem) is None:
+        found = replan.outcome(problem, context, None)
+        if isinstance(found.plan, PlacementPlan):
+            if context.time_limit_s is None:
+                return _lifted(problem, context, found)
+            warm_start = found.plan
     return _lifted(problem, context, search(problem, context, warm_start))
 
 

@@ -1,6 +1,6 @@
 """What a user of the placement wing states: loads, machines, rules and the objective.
 
-The sets, data and constraints C1 to C11 are those of ``formulations/placement.md``.
+The sets, data and constraints C1 to C13 are those of ``formulations/placement.md``.
 """
 
 from __future__ import annotations
@@ -122,6 +122,13 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
         Objective units for each byte copied to a device that does not hold it in `previous`.
     max_moved_bytes
         Most bytes that may be copied, over all layers.
+    max_moved_bytes_per_device
+        Most bytes that may arrive at a device that does not hold the expert in `previous`, over
+        all layers: one number or one for each device.
+    max_moved_bytes_per_node
+        Most bytes that may arrive at the devices of a node from other nodes, over all layers: an
+        expert that no live device of the node holds in `previous` comes from another, once for
+        each device that gets it. One number or one for each node.
     """
 
     version: Literal[1] = 1
@@ -151,6 +158,8 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     previous: Array | None = None
     move_price_per_byte: NonNegative = 0.0
     max_moved_bytes: Bytes | None = None
+    max_moved_bytes_per_device: Bytes | tuple[Bytes, ...] | None = None
+    max_moved_bytes_per_node: Bytes | tuple[Bytes, ...] | None = None
 
     def __post_init__(self) -> None:
         # Imported here: the checks need this class, and this class runs the checks.
@@ -219,10 +228,30 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
     def memory_budget_bytes(self) -> FloatArray:
         """Return each device's bytes for experts, shape ``(devices,)``; ``inf`` if unlimited."""
         if self.expert_memory_bytes is not None:
-            budget = np.asarray(self.expert_memory_bytes, dtype=np.float64)
-            return np.broadcast_to(budget, (self.num_devices,))
+            return _one_each(self.expert_memory_bytes, self.num_devices)
         memory = [device.memory_bytes for device in self.cluster.all_devices()]
         return np.array([np.inf if m is None else float(m) for m in memory])
+
+    def arrival_budget_bytes(self) -> tuple[FloatArray, FloatArray]:
+        """Return the bytes that may arrive (C12, C13); ``inf`` if unlimited.
+
+        Shape ``(devices,)`` of each device, and ``(nodes,)`` of each node from other nodes.
+        """
+        device = self.max_moved_bytes_per_device
+        node = self.max_moved_bytes_per_node
+        return (
+            _one_each(np.inf if device is None else device, self.num_devices),
+            _one_each(np.inf if node is None else node, self.cluster.num_nodes),
+        )
+
+    def limits_moves(self) -> bool:
+        """Tell whether there is a limit of moved bytes (C11, C12 or C13)."""
+        limits = (
+            self.max_moved_bytes,
+            self.max_moved_bytes_per_device,
+            self.max_moved_bytes_per_node,
+        )
+        return any(limit is not None for limit in limits)
 
     def expert_group(self) -> IntArray:
         """Return the group of each expert, shape ``(experts,)``."""
@@ -270,3 +299,8 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
             return even
         total = self.source_tokens.sum(axis=0)
         return np.where(total > 0, self.source_tokens / np.where(total > 0, total, 1.0), even)
+
+
+def _one_each(value: float | tuple[int, ...], count: int) -> FloatArray:
+    """Return one number for each of `count`, shape ``(count,)``."""
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), (count,))

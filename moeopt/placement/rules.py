@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.placement.plan import copies_of, port_bytes_per_s, scenario_loads
+from moeopt.placement.plan import held_before, near_before, port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
 
 #: Codes of the kernels for how scenarios are joined.
@@ -31,6 +31,8 @@ class Rules:
         ``(layers, experts, devices)``.
     held
         ``(layers, experts, devices)``: what each device holds in the previous plan.
+    near
+        ``(layers, experts, devices)``: what a live device of its node holds there.
     size
         ``(layers, experts)`` bytes.
     most
@@ -43,6 +45,7 @@ class Rules:
     allowed: BoolArray
     pinned: BoolArray
     held: BoolArray
+    near: BoolArray
     size: FloatArray
     most: IntArray
 
@@ -104,18 +107,14 @@ def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rul
     open_pairs = problem.allowed() if allowed is None else problem.allowed() & allowed
     per_device = problem.max_copies_per_device or problem.num_slots
     most = np.minimum(open_pairs.sum(axis=2) * per_device, problem.copies_limit())
-    held = (
-        np.zeros(open_pairs.shape, dtype=np.bool_)
-        if problem.previous is None
-        else copies_of(problem, problem.previous) > 0
-    )
     return Rules(
         slot_start=np.concatenate([[0], np.cumsum(problem.slots())]).astype(np.int64),
         rates=term_rates(problem),
         node=problem.cluster.device_node(),
         allowed=open_pairs,
         pinned=problem.pair_mask(problem.pinned),
-        held=held,
+        held=held_before(problem),
+        near=near_before(problem),
         size=np.ascontiguousarray(problem.bytes_of_experts()),
         most=most.astype(np.int64),
     )
@@ -178,6 +177,6 @@ def memory_can_bind(problem: PlacementProblem) -> bool:
 
 
 def layers_joined(problem: PlacementProblem) -> bool:
-    """Tell whether a rule joins the layers: C5 if it can bind, or C11."""
-    joined = memory_can_bind(problem) or problem.max_moved_bytes is not None
+    """Tell whether a rule joins the layers: C5 if it can bind, or C11, C12 or C13."""
+    joined = memory_can_bind(problem) or problem.limits_moves()
     return joined and problem.num_layers > 1

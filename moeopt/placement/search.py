@@ -17,7 +17,7 @@ from moeopt.placement import balance
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.certify import certify, nodes_alike
 from moeopt.placement.greedy import feasible_plan
-from moeopt.placement.plan import PlacementPlan, copies_of, evaluate, layer_copies
+from moeopt.placement.plan import PlacementPlan, arrivals, copies_of, evaluate, layer_copies
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import joining, loads_and_weights, network_of, rules_of
 
@@ -42,6 +42,9 @@ FIRST_PLAN_S = 60.0
 #: exchange tokens must often part before they meet elsewhere.
 HEAT = 0.005
 HEAT_OF_TIME = 0.05
+
+#: Budgets of bytes times this: what other layers leave of a budget that is met exactly is rounded.
+_ROUNDED = 1 + 1e-12
 
 
 def search(
@@ -212,7 +215,7 @@ class _Pace:
 def _anneal_round(
     problem: PlacementProblem, context: Context, start: IntArray, done: int, pace: _Pace
 ) -> IntArray:
-    """Anneal every layer once, in order; layers share memory and the limit of moved bytes."""
+    """Anneal every layer once, in order; layers share memory and the limits of moved bytes."""
     from moeopt.placement import _kernels_rules
 
     loads, weights = loads_and_weights(problem)
@@ -226,7 +229,8 @@ def _anneal_round(
         if context.out_of_time() or steps == 0:
             break
         before_s = context.elapsed_s()
-        free, moves = _left_for(problem, rules.size, rules.held, copies, layer)
+        free = _memory_left(problem, rules.size, copies, layer)
+        move_room, device_room, node_room = _moves_left(problem, table, layer)
         network = network_of(problem, layer)
         row = table[layer]
         _kernels_rules.anneal(
@@ -253,8 +257,11 @@ def _anneal_round(
             free,
             problem.allow_empty_slots,
             rules.held[layer],
+            rules.near[layer],
             problem.move_price_per_byte if problem.previous is not None else 0.0,
-            moves,
+            move_room,
+            device_room,
+            node_room,
             problem.groups,
             problem.cross_node_price,
             steps,
@@ -267,20 +274,28 @@ def _anneal_round(
     return table
 
 
-def _left_for(
-    problem: PlacementProblem,
-    size: FloatArray,
-    held: Any,
-    copies: IntArray,
-    layer: int,
-) -> tuple[FloatArray, float]:
-    """Return the memory of each device and the moved bytes that the other layers leave to one."""
+def _memory_left(
+    problem: PlacementProblem, size: FloatArray, copies: IntArray, layer: int
+) -> FloatArray:
+    """Return the bytes of each device that the other layers leave to one, ``(devices,)``."""
     used = np.einsum("leg,le->g", copies, size) - copies[layer].T @ size[layer]
-    free = problem.memory_budget_bytes() * (1 + 1e-12) - used
-    if problem.max_moved_bytes is None or problem.previous is None:
-        return free, np.inf
-    new = ((copies > 0) & ~held).sum(axis=2) * size
-    return free, float(problem.max_moved_bytes - (new.sum() - new[layer].sum()))
+    left: FloatArray = problem.memory_budget_bytes() * _ROUNDED - used
+    return left
+
+
+def _moves_left(
+    problem: PlacementProblem, table: IntArray, layer: int
+) -> tuple[float, FloatArray, FloatArray]:
+    """Return the moved bytes that the other layers leave to one: in all, by device and by node."""
+    at_device, at_node = (budget * _ROUNDED for budget in problem.arrival_budget_bytes())
+    if not problem.limits_moves():
+        return math.inf, at_device, at_node
+    found = arrivals(problem, table)
+    of_device, of_node = (
+        moved.sum(axis=0) - moved[layer] for moved in (found.device_bytes, found.node_bytes)
+    )
+    in_all = math.inf if problem.max_moved_bytes is None else problem.max_moved_bytes * _ROUNDED
+    return in_all - float(of_device.sum()), at_device - of_device, at_node - of_node
 
 
 def _home_mask(problem: PlacementProblem, table: IntArray) -> Any:

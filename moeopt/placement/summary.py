@@ -38,7 +38,7 @@ def summarise(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> li
 
 def _layers(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Table:
     after = evaluate(problem, plan)
-    unit = _unit(problem, after)
+    unit = unit_of(problem, after)
     value = after.layer_objective
     before = _before(problem)
     bound = _layer_bound(problem, result)
@@ -99,7 +99,7 @@ def _solve(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Table
     return Table(title=title, columns=[Column(""), Column("")], rows=facts)
 
 
-def _unit(problem: PlacementProblem, value: Evaluation) -> FloatArray:
+def unit_of(problem: PlacementProblem, value: Evaluation) -> FloatArray:
     """Return what each layer's objective is divided by: the mean load, or a millisecond."""
     if problem.objective == "layer_time":
         return np.full(problem.num_layers, 1e-3)

@@ -283,10 +283,17 @@ def _check_previous(problem: PlacementProblem) -> None:
     used = {
         "move_price_per_byte": problem.move_price_per_byte > 0,
         "max_moved_bytes": problem.max_moved_bytes is not None,  # 0 is a limit too
+        "max_moved_bytes_per_device": problem.max_moved_bytes_per_device is not None,
+        "max_moved_bytes_per_node": problem.max_moved_bytes_per_node is not None,
     }
     for name in (name for name, is_used in used.items() if is_used):
         _require_given(problem, "previous", name)
         _require_given(problem, "expert_bytes", name)
+    devices, nodes = problem.num_devices, problem.cluster.num_nodes
+    name = "$.max_moved_bytes_per_device"
+    _require_one_each(problem.max_moved_bytes_per_device, devices, name)
+    name = "$.max_moved_bytes_per_node"
+    _require_one_each(problem.max_moved_bytes_per_node, nodes, name, "node")
     if problem.previous is None:
         return
     shape = (problem.num_layers, problem.num_slots)
@@ -307,12 +314,14 @@ def _check_previous(problem: PlacementProblem) -> None:
     _set(problem, "previous", own_array(problem.previous, "$.previous", np.int64))
 
 
-def _require_one_each(value: int | tuple[int, ...], devices: int, path: str) -> None:
-    if isinstance(value, tuple) and len(value) != devices:
+def _require_one_each(
+    value: int | tuple[int, ...] | None, count: int, path: str, of: str = "device"
+) -> None:
+    if isinstance(value, tuple) and len(value) != count:
         raise InstanceError(
             path,
             list(value),
-            f"must be one number or {devices}, one for each device of the cluster",
+            f"must be one number or {count}, one for each {of} of the cluster",
             f"it has {len(value)}: complete it",
         )
 

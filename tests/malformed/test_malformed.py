@@ -59,7 +59,7 @@ def test_the_command_line_says_what_is_wrong(
     assert not output.exists()
     if case.code == 2:
         assert len(err.strip().splitlines()) == 1
-        assert len(err) < 600
+        assert len(err) < 700
 
 
 @pytest.mark.parametrize("case", BAD, ids=str)

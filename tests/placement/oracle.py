@@ -158,6 +158,8 @@ def _layer_values(problem: PlacementProblem, layer: int, tables: IntArray) -> Fl
         "previous": None,
         "move_price_per_byte": 0.0,
         "max_moved_bytes": None,
+        "max_moved_bytes_per_device": None,
+        "max_moved_bytes_per_node": None,
         "cross_node_price": 0.0,
     }
     if alone.source_tokens is not None:

@@ -58,6 +58,31 @@ BINDING = {
         7,
         5,
     ),
+    # Only experts 1 and 2 are small enough to change places; 1 and 3, or 0 and 2, would be best.
+    "C12": (
+        problem(
+            FOUR,
+            expert_bytes=np.array([2, 1, 1, 2]),
+            max_moved_bytes_per_device=1,
+            previous=np.array([[0, 1, 2, 3]]),
+        ),
+        6,
+        5,
+    ),
+    # Nothing may come over the links: expert 0 gets a second copy on its own node, where it is 9.
+    "C13": (
+        problem(
+            [[6, 3, 2, 1]],
+            4,
+            2,
+            slots_per_device=(2, 1, 2, 1),
+            expert_bytes=np.array([5, 4, 3, 2]),
+            max_moved_bytes_per_node=(0, 1),
+            previous=np.array([[0, 1, 2, 2, 3, 3]]),
+        ),
+        6,
+        3.5,
+    ),
 }
 
 
@@ -178,6 +203,8 @@ def _draw_rules(draw: st.DrawFn, fields: dict[str, Any], shape: tuple[int, int, 
         )
         fields["previous"] = np.array(held).reshape(layers, slots)
         fields["max_moved_bytes"] = draw(st.sampled_from([None, 3, 6]))
+        fields["max_moved_bytes_per_device"] = draw(st.sampled_from([None, 3, 4]))
+        fields["max_moved_bytes_per_node"] = draw(st.sampled_from([None, 3, 4]))
         fields["move_price_per_byte"] = draw(st.sampled_from([0.0, 0.25]))
 
 
@@ -267,8 +294,10 @@ def test_layers_are_joined_only_by_what_can_bind() -> None:
     assert len(build(roomy)) == 3
     tight = msgspec.structs.replace(roomy, expert_memory_bytes=29)
     assert len(build(tight)) == 1
-    moves = problem(loads, expert_bytes=5, max_moved_bytes=10, previous=np.zeros((3, 4), int))
-    assert len(build(moves)) == 1
+    moves: dict[str, Any] = {"expert_bytes": 5, "previous": np.zeros((3, 4), int)}
+    assert len(build(problem(loads, **moves))) == 3
+    for limit in ("max_moved_bytes", "max_moved_bytes_per_device", "max_moved_bytes_per_node"):
+        assert len(build(problem(loads, **moves, **{limit: 10}))) == 1
 
 
 def test_what_cannot_be_compiled_is_refused_with_a_reason() -> None:
@@ -321,6 +350,31 @@ def test_products_of_experts_on_one_device_are_counted_before_they_are_built() -
         (
             problem(FOUR, expert_bytes=2, max_moved_bytes=2, previous=np.array([[0, 0, 0, 1]])),
             {"C11": 2},
+        ),
+        # Rows count in the bytes of the largest expert, which need not move at all.
+        (
+            problem(
+                FOUR, expert_bytes=np.array([8, 2, 2, 2]), max_moved_bytes=1,
+                previous=np.array([[0, 1, 0, 2]]),
+            ),
+            {"C11": 1},
+        ),
+        # Experts 2 and 3 were on the dead device, and 0 and 1 leave each of the others one slot.
+        (
+            problem(
+                FOUR, 3, 3, expert_bytes=np.array([2, 2, 4, 6]), dead_devices=(1,),
+                max_moved_bytes_per_device=(5, 0, 4), max_moved_bytes_per_node=(4, 0, 6),
+                previous=np.array([[0, 0, 2, 3, 0, 1]]),
+            ),
+            {"C12": 2},
+        ),
+        (
+            problem(
+                FOUR, 3, 3, expert_bytes=np.array([2, 2, 4, 6]), dead_devices=(1,),
+                max_moved_bytes_per_device=(4, 0, 6), max_moved_bytes_per_node=(5, 0, 4),
+                previous=np.array([[0, 0, 2, 3, 0, 1]]),
+            ),
+            {"C13": 2},
         ),
     ],
 )  # fmt: skip
@@ -384,3 +438,7 @@ def test_devices_are_identical_only_if_nothing_tells_them_apart() -> None:
     assert classes(slots_per_device=(1, 2, 1, 2)) == [[0, 2], [1, 3]]
     memory: dict[str, Any] = {"expert_bytes": 2, "expert_memory_bytes": (3, 5, 5, 3)}
     assert classes(**memory) == [[0, 3], [1, 2]]
+    moves: dict[str, Any] = {"expert_bytes": 2, "previous": np.full((1, 8), -1)}
+    assert classes(**moves) == [[0, 1, 2, 3]]
+    assert classes(**moves, max_moved_bytes_per_device=(3, 5, 5, 3)) == [[0, 3], [1, 2]]
+    assert classes(**moves, max_moved_bytes_per_node=9) == [[0, 1], [2, 3]]

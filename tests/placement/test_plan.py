@@ -16,6 +16,7 @@ from oracle import brute_force, fits
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.placement.plan import (
     PlacementPlan,
+    arrivals,
     copies_of,
     device_sums,
     evaluate,
@@ -100,6 +101,35 @@ BROKEN = {
         "",
         1,
     ),
+    # Experts 2 (2 bytes) and 1 (4 bytes) change places: the second device may take 3.
+    "C12": (
+        problem(
+            FOUR, expert_bytes=np.array([8, 4, 2, 1]), max_moved_bytes_per_device=(2, 3),
+            previous=np.array([[0, 1, 2, 3]]),
+        ),
+        [[0, 2, 1, 3]],
+        "",
+        1,
+    ),
+    "C12-layers": (
+        problem(
+            FOUR * 2, expert_bytes=np.array([8, 4, 2, 1]), max_moved_bytes_per_device=9,
+            previous=np.array([[0, 1, 2, 3]] * 2),
+        ),
+        [[0, 2, 1, 3], [3, 1, 2, 0]],
+        "",
+        12 - 9,
+    ),
+    # Expert 0 comes to both devices of the second node, which takes two copies over its links.
+    "C13": (
+        problem(
+            [[4, 2, 1]], 4, 2, slots_per_device=1, expert_bytes=np.array([8, 4, 2]),
+            max_moved_bytes_per_node=(2, 15), previous=np.array([[0, 1, 2, 2]]),
+        ),
+        [[2, 1, 0, 0]],
+        "",
+        1,
+    ),
 }  # fmt: skip
 
 
@@ -113,7 +143,7 @@ def test_a_broken_rule_is_named_with_its_place_and_amount(name: str) -> None:
 
 
 def test_every_rule_has_an_instance_that_breaks_it() -> None:
-    assert {name.split("-")[0] for name in BROKEN} == {f"C{i}" for i in range(1, 12)}
+    assert {name.split("-")[0] for name in BROKEN} == {f"C{i}" for i in range(1, 14)}
 
 
 def test_several_broken_rules_are_all_named() -> None:
@@ -158,6 +188,21 @@ def test_copies_already_held_may_stay_and_double_without_moving() -> None:
     )  # fmt: skip
     assert violations(stated, plan([0, 0, 1, 1])) == []
     assert evaluate(stated, plan([0, 0, 1, 1])).moved_bytes == 0
+
+
+def test_what_arrives_is_counted_by_device_and_over_the_links_of_nodes() -> None:
+    stated = problem(
+        [[4, 3, 2, 1]] * 2, cluster=_nodes_of(2, 2, 1), dead_devices=(3,), slots_per_device=1,
+        expert_bytes=np.array([1, 10, 100, 1000]), previous=np.array([[0, 1, 2, 3, -1], [-1] * 5]),
+    )  # fmt: skip
+    found = arrivals(stated, np.array([[1, 1, 3, -1, 0], [0, 1, 2, -1, 3]]))
+    # Layer 0: expert 1 comes from device 1 of the same node; expert 3 was on a dead device of the
+    # node, which sends nothing. Layer 1: nobody held anything.
+    assert found.device_bytes.tolist() == [[10, 0, 1000, 0, 1], [1, 10, 100, 0, 1000]]
+    assert found.node_bytes.tolist() == [[0, 1000, 1], [11, 100, 1000]]
+    assert evaluate(stated, plan([1, 1, 3, -1, 0], [0, 1, 2, -1, 3])).moved_bytes == 2122
+    fresh = msgspec.structs.replace(stated, previous=None)
+    assert not arrivals(fresh, np.array([[1, 1, 3, -1, 0], [0, 1, 2, -1, 3]])).node_bytes.any()
 
 
 def test_copies_of_a_layer_are_those_of_its_row() -> None:
@@ -234,6 +279,10 @@ def test_activated_counts_every_copy_of_a_used_expert() -> None:
     assert value(stated, [0, 1, 2, 3]) == pytest.approx(0.5 * 2 + 0.5 * 1)
     copied = problem([[5, 1]], objective="activated")
     assert value(copied, [0, 1, 0, 1]) == 2
+
+
+def _nodes_of(*devices: int) -> Cluster:
+    return Cluster(nodes=tuple(NodeGroup(node=Node(devices=count)) for count in devices))
 
 
 def _unequal(*speeds: float, **node: Any) -> Cluster:

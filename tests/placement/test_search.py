@@ -174,7 +174,9 @@ out = [rebalance_experts(w, 12, g, n, 4, method=m)[0].tolist()
        for m in ("eplb", "fast", "auto") for g, n in ((1, 1), (2, 2))]
 s = rng.lognormal(0, 1, (3, 1, 6)).round(3)
 for kw in ({"objective": "mean_max"}, {"objective": "cvar", "cvar_tail": 0.5},
-           {"objective": "activated"}, {"distinct_nodes": True, "nodes": 3}):
+           {"objective": "activated"}, {"distinct_nodes": True, "nodes": 3},
+           {"previous": [[0, 1, 2, 3, 4, 5, 0, 1, 2]], "expert_bytes": 1, "nodes": 3,
+            "max_moved_bytes_per_device": [2, 1, 1], "max_moved_bytes_per_node": 2}):
     from moeopt.placement import search
     search.STEPS_PER_SLOT, search.ANNEAL_ROUNDS = 20, 2
     out.append(place(s, 3, 9, method="search", **kw).physical_to_logical.tolist())

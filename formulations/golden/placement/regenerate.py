@@ -160,6 +160,18 @@ INSTANCES: dict[str, tuple[bool, dict[str, Any]]] = {
             "move_price_per_byte": 0.0625,
         },
     ),
+    "arrivals": (
+        True,
+        {
+            "loads_tokens": [[4, 8, 5], [1, 7, 7]],
+            "cluster": Cluster.uniform(4, 2),
+            "slots_per_device": (1, 1, 2, 1),
+            "expert_bytes": np.array([1, 2, 4]),
+            "previous": np.array([[0, 1, 2, 2, 1], [0, 0, 1, 2, 2]]),
+            "max_moved_bytes_per_device": (5, 1, 1, 5),
+            "max_moved_bytes_per_node": (0, 2),
+        },
+    ),
 }
 
 

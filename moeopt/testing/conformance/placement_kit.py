@@ -22,6 +22,8 @@ _SIMPLE = ("duplicates", "groups", "max_copies", "min_copies", "one_node", "uneq
 #: Seconds of a layer that do not depend on its loads.
 _OF_A_LAYER = ("gate_s", "aggregation_s")
 
+_LIMITS_OF_MOVES = ("max_moved_bytes", "max_moved_bytes_per_device", "max_moved_bytes_per_node")
+
 
 def problems(feasible: bool) -> Any:
     """Return a strategy of problems small enough for brute force."""
@@ -100,7 +102,7 @@ def larger(
 ) -> Iterable[tuple[str, PlacementProblem]]:
     """Return problems that allow all plans of this one at the same value, and more."""
     freed: dict[str, Any] = {"pinned": (), "forbidden": (), "max_copies_per_expert": None}
-    freed["max_moved_bytes"] = None
+    freed |= dict.fromkeys(_LIMITS_OF_MOVES)
     yield "no pins, bans and limits", msgspec.structs.replace(problem, **freed)
     if not problem.allow_empty_slots:
         yield "slots that may stay empty", msgspec.structs.replace(problem, allow_empty_slots=True)
@@ -123,10 +125,15 @@ def _renamed_devices(problem: PlacementProblem, order: IntArray) -> Relabelled:
         "forbidden": tuple(_moved(pair, device=place) for pair in problem.forbidden),
         "dead_devices": tuple(int(place[g]) for g in problem.dead_devices),
     }
-    for name in ("slots_per_device", "expert_memory_bytes"):
+    for name in ("slots_per_device", "expert_memory_bytes", "max_moved_bytes_per_device"):
         value = getattr(problem, name)
         if isinstance(value, tuple):
             changes[name] = tuple(value[g] for g in order)
+    by_node = problem.max_moved_bytes_per_node
+    if isinstance(by_node, tuple):
+        changes["max_moved_bytes_per_node"] = tuple(
+            by_node[n] for n in _nodes_in(problem.cluster, order)
+        )
     if problem.source_tokens is not None:
         changes["source_tokens"] = problem.source_tokens[order]
     if problem.previous is not None:
@@ -212,10 +219,14 @@ def _expert_order(problem: PlacementProblem, rng: np.random.Generator) -> IntArr
 
 def _reordered_cluster(cluster: Cluster, order: IntArray) -> Cluster:
     """Return the cluster whose nodes follow each other as in the order of devices."""
-    node = cluster.device_node()[order]
-    first = np.flatnonzero(np.append(True, node[1:] != node[:-1]))
     every = cluster.all_nodes()
-    return Cluster(nodes=tuple(NodeGroup(node=every[node[g]]) for g in first))
+    return Cluster(nodes=tuple(NodeGroup(node=every[n]) for n in _nodes_in(cluster, order)))
+
+
+def _nodes_in(cluster: Cluster, order: IntArray) -> list[int]:
+    """Return the nodes as they follow each other in an order of devices that keeps them whole."""
+    node = cluster.device_node()[order]
+    return [int(n) for n in node[np.append(True, node[1:] != node[:-1])]]
 
 
 def _moved(pair: Pair, **places: IntArray) -> Pair:
@@ -246,9 +257,10 @@ def _one_more_device(problem: PlacementProblem) -> PlacementProblem:
         "cluster": Cluster(nodes=(*problem.cluster.nodes, alone)),
         "slots_per_device": (*problem.slots().tolist(), 1),
     }
-    if isinstance(problem.expert_memory_bytes, tuple):
-        budget = (*problem.expert_memory_bytes, max(problem.expert_memory_bytes))
-        changes["expert_memory_bytes"] = budget
+    for name in ("expert_memory_bytes", "max_moved_bytes_per_device", "max_moved_bytes_per_node"):
+        value = getattr(problem, name)
+        if isinstance(value, tuple):
+            changes[name] = (*value, max(value))
     if problem.previous is not None:
         changes["previous"] = np.insert(problem.previous, problem.num_slots, -1, axis=1)
     return msgspec.structs.replace(problem, **changes)

@@ -38,8 +38,8 @@ def brute_force(problem: PlacementProblem, most: int = MOST_PLANS) -> Optimum | 
 def layer_plans(problem: PlacementProblem, layer: int, most: int) -> IntArray | None:
     """Return every plan of a layer as copies, shape ``(plans, experts, devices)``.
 
-    Only C5 and C11, which couple the layers, are left to the caller. ``None`` if the devices'
-    own choices multiply to more than `most`.
+    Only C5 and C11 to C13, which couple the layers, are left to the caller. ``None`` if the
+    devices' own choices multiply to more than `most`.
     """
     choices: list[list[IntArray]] = []
     count = 1
@@ -79,23 +79,36 @@ def plan_values(problem: PlacementProblem, layer: int, plans: IntArray) -> Float
 
 @dataclass(frozen=True)
 class _Layer:
-    """Plans of one layer: value, bytes on each device, bytes moved; the best of equal footprint."""
+    """Plans of one layer: value, and bytes: on each device, moved to each, and to each node."""
 
     plans: IntArray
     value: FloatArray
     used: FloatArray
     moved: FloatArray
+    entered: FloatArray
 
     @staticmethod
     def of(problem: PlacementProblem, layer: int, plans: IntArray) -> _Layer:
         weight = problem.bytes_of_experts()[layer]
         used = np.einsum("peg,e->pg", plans, weight)
-        moved = np.zeros(len(plans))
+        moved = np.zeros(used.shape)
+        entered = np.zeros((len(plans), problem.cluster.num_nodes))
         if problem.previous is not None:
             old = _previous_copies(problem, layer) > 0
-            moved = ((plans > 0) & ~old).sum(axis=2) @ weight
-        value = plan_values(problem, layer, plans) + problem.move_price_per_byte * moved
-        return _Layer(plans, value, used, moved)
+            moved = np.einsum("peg,e->pg", (plans > 0) & ~old, weight)
+            senders = old.copy()
+            senders[:, list(problem.dead_devices)] = False
+            node = problem.cluster.device_node()
+            for g in range(problem.num_devices):
+                far = ~old[:, g] & ~senders[:, node == node[g]].any(axis=1)
+                entered[:, node[g]] += (plans[:, :, g] > 0) @ (far * weight)
+        paid = problem.move_price_per_byte * moved.sum(axis=1)
+        return _Layer(plans, plan_values(problem, layer, plans) + paid, used, moved, entered)
+
+    def footprint(self) -> FloatArray:
+        """Return what the limits that join layers count, in the order of `_limits`."""
+        in_all = self.moved.sum(axis=1)
+        return np.column_stack([self.used, in_all, self.moved, self.entered])
 
     def best_of_each(self, columns: FloatArray) -> IntArray:
         """Return the plans that are best among those equal in `columns`."""
@@ -105,15 +118,13 @@ class _Layer:
 
 
 def _combine(problem: PlacementProblem, layers: list[_Layer], most: int) -> Optimum | None:
-    """Choose a plan for each layer, together within device memory and the limit of moves."""
-    budget = problem.memory_budget_bytes()
-    allowance = np.inf if problem.max_moved_bytes is None else float(problem.max_moved_bytes)
-    limits = np.append(budget if problem.expert_bytes is not None else budget * np.inf, allowance)
+    """Choose a plan for each layer, together within device memory and the limits of moves."""
+    limits = _limits(problem)
     total = np.zeros(1)
     footprint = np.zeros((1, len(limits)))
     chosen = np.zeros((1, 0), dtype=np.int64)
     for layer in layers:
-        columns = np.column_stack([layer.used, layer.moved]) * np.isfinite(limits)
+        columns = layer.footprint() * np.isfinite(limits)
         kept = layer.best_of_each(columns)
         if len(total) * len(kept) > 20 * most:
             return None
@@ -129,6 +140,18 @@ def _combine(problem: PlacementProblem, layers: list[_Layer], most: int) -> Opti
     best = int(np.argmin(total))
     copies = [layer.plans[i] for layer, i in zip(layers, chosen[best], strict=True)]
     return Optimum(float(total[best]), _plan_of(problem, copies))
+
+
+def _limits(problem: PlacementProblem) -> FloatArray:
+    """Return the limits of bytes: memory of each device; moved in all, to each, to each node."""
+    memory = problem.memory_budget_bytes()
+    stated = [
+        (problem.max_moved_bytes, 1),
+        (problem.max_moved_bytes_per_device, problem.num_devices),
+        (problem.max_moved_bytes_per_node, problem.cluster.num_nodes),
+    ]
+    each = [np.broadcast_to(np.inf if limit is None else limit, count) for limit, count in stated]
+    return np.concatenate([memory if problem.expert_bytes is not None else memory * np.inf, *each])
 
 
 def _plan_of(problem: PlacementProblem, copies: list[IntArray]) -> PlacementPlan:

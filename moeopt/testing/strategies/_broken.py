@@ -38,8 +38,9 @@ def broken(draw: st.DrawFn, fields: Fields, witness: Witness, *, plain: bool = F
 
 def _too_few_slots(fields: Fields, witness: Witness) -> Fields:
     """Leave fewer live slots than experts."""
-    for name in ("previous", "max_moved_bytes", "move_price_per_byte"):
-        fields.pop(name, None)
+    _drop_moves(fields)
+    fields.pop("previous", None)
+    fields.pop("move_price_per_byte", None)
     room = (_experts(fields) - 1) // len(_live(fields))
     fields["slots_per_device"] = room
     return fields
@@ -49,8 +50,9 @@ def _too_many_slots(fields: Fields, witness: Witness) -> Fields | None:
     """Ask for more distinct experts on a device than there are."""
     if fields.get("max_copies_per_device", 1) != 1 or fields.get("allow_empty_slots"):
         return None
-    for name in ("previous", "max_moved_bytes", "move_price_per_byte"):
-        fields.pop(name, None)
+    _drop_moves(fields)
+    fields.pop("previous", None)
+    fields.pop("move_price_per_byte", None)
     fields["slots_per_device"] = _experts(fields) + 1
     return fields
 
@@ -131,7 +133,8 @@ def _no_node_for_group(fields: Fields, witness: Witness) -> Fields | None:
 
 
 def _drop_moves(fields: Fields) -> None:
-    fields.pop("max_moved_bytes", None)
+    for limit in ("max_moved_bytes", "max_moved_bytes_per_device", "max_moved_bytes_per_node"):
+        fields.pop(limit, None)
 
 
 def _live(fields: Fields) -> list[int]:

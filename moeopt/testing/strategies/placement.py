@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from moeopt.core.arrays import FloatArray
@@ -27,6 +28,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 FEATURES = (
     "dead",
     "device_memory",
+    "device_moves",
     "distinct_nodes",
     "duplicates",
     "empty",
@@ -38,6 +40,7 @@ FEATURES = (
     "move_limit",
     "move_price",
     "named",
+    "node_moves",
     "one_node",
     "pinned",
     "previous",
@@ -45,6 +48,9 @@ FEATURES = (
     "unequal_slots",
     "weights",
 )
+
+#: Features that limit the bytes that may move.
+_MOVE_LIMITS = {"device_moves", "move_limit", "node_moves"}
 
 #: Features whose absence from the choice leaves all devices equal.
 _UNEVEN = {"dead", "device_memory", "memory", "pinned", "price"}
@@ -334,8 +340,7 @@ def _state_bytes(
     draw: st.DrawFn, fields: dict[str, Any], sizes: Sizes, witness: Witness, features: set[str]
 ) -> None:
     """State bytes of experts and device memory that the witness fits into."""
-    wanting = {"memory", "device_memory", "move_limit", "move_price"}
-    if not features & wanting:
+    if not features & {"memory", "device_memory", "move_price", *_MOVE_LIMITS}:
         return
     shape = (sizes.layers, sizes.experts)
     size = draw(st.sampled_from([(), shape[1:], shape]))
@@ -372,8 +377,8 @@ def _with_memory(cluster: Cluster, used: np.ndarray[Any, np.dtype[np.int64]]) ->
 def _state_moves(
     draw: st.DrawFn, fields: dict[str, Any], sizes: Sizes, witness: Witness, features: set[str]
 ) -> None:
-    """State a previous plan, what moves cost, and a limit of moves within which the witness is."""
-    if not features & {"previous", "move_price", "move_limit"}:
+    """State a previous plan, what moves cost, and limits of moves within which the witness is."""
+    if not features & {"previous", "move_price", *_MOVE_LIMITS}:
         return
     previous = witness.table.copy()
     if previous.size:
@@ -383,12 +388,29 @@ def _state_moves(
     fields["previous"] = previous
     if "move_price" in features:
         fields["move_price_per_byte"] = draw(_PRICE)
+    if not features & _MOVE_LIMITS:
+        return
+    before = Witness(witness.slots, previous).copies(sizes.experts) > 0
+    new = (witness.copies(sizes.experts) > 0) & ~before
+    size = np.broadcast_to(fields["expert_bytes"], new.shape[:2])
+    at_device = np.einsum("leg,le->g", new, size)
     if "move_limit" in features:
-        held = witness.copies(sizes.experts) > 0
-        new = held & (Witness(witness.slots, previous).copies(sizes.experts) == 0)
-        weight = np.broadcast_to(fields["expert_bytes"], new.shape[:2])
-        moved = int((new.sum(axis=2) * weight).sum())
-        fields["max_moved_bytes"] = moved + draw(st.integers(0, 3))
+        fields["max_moved_bytes"] = int(at_device.sum()) + draw(st.integers(0, 3))
+    if "device_moves" in features:
+        fields["max_moved_bytes_per_device"] = _limits_above(draw, at_device)
+    if "node_moves" in features:
+        node = np.asarray(sizes.device_node)
+        live = np.isin(np.arange(len(node)), sizes.live)
+        near = np.stack([before[..., live & (node == n)].any(axis=2) for n in node], axis=2)
+        entered = np.bincount(node, weights=np.einsum("leg,le->g", new & ~near, size))
+        fields["max_moved_bytes_per_node"] = _limits_above(draw, entered)
+
+
+def _limits_above(draw: st.DrawFn, used: npt.NDArray[Any]) -> int | tuple[int, ...]:
+    """Draw one limit for all, or one for each, not below what is used."""
+    slack = draw(st.integers(0, 3))
+    each = tuple(int(u) + slack for u in used)
+    return max(each) if draw(st.booleans()) else each
 
 
 def _state_values(
