@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from moeopt.cli import files
@@ -56,6 +58,22 @@ def problem_of(plan: str, instance: str | None, document: Any) -> Any:
 def shown(plan: str) -> str:
     """Return a plan's file as errors name it."""
     return "<stdin>" if plan == "-" else plan
+
+
+@contextlib.contextmanager
+def table_named(plan: str) -> Iterator[None]:
+    """Let errors about a placement's table, or its layers, name them as the command line does."""
+    from moeopt.core.errors import InstanceError
+
+    try:
+        yield
+    except InstanceError as error:
+        path = error.path
+        if path.startswith("table"):
+            path = f"{shown(plan)}: $.physical_to_logical{path.removeprefix('table')}"
+        elif path in ("layer_ids", "model_layers", "devices"):
+            path = "--" + path.replace("_", "-")
+        raise InstanceError(path, error.value, error.rule, error.remedy) from None
 
 
 def _of_library(plan: str, document: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from moeopt.cli import files, plans
 from moeopt.cli.codes import DONE
+from moeopt.cli.numbers import numbers_of
 
 #: Module of each adapter: its `Options` are the options that it takes, its `run_plan` runs.
 _ADAPTERS = {"lambda": "moeopt.adapters.aws_lambda.run", "torch": "moeopt.adapters.torch.run"}
@@ -143,22 +144,5 @@ def _given(args: argparse.Namespace, adapter: str, options: Any) -> dict[str, An
             rule = f"must not be given to the {adapter} adapter"
             raise InstanceError(name, value, rule, "leave it out")
     if "layers" in found:
-        found["layers"] = _numbers(found["layers"])
+        found["layers"] = numbers_of(found["layers"], "--layers")
     return found
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """Return the numbers of a list such as ``0,4-7``."""
-    import re
-
-    from moeopt.core.errors import InstanceError
-
-    numbers: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not 0 <= last - first <= 100_000:
-            rule = "must be numbers and ranges, the lower end first"
-            raise InstanceError("--layers", text, rule, "write them as 0,4-7")
-        numbers += range(first, last + 1)
-    return tuple(numbers)

@@ -21,7 +21,7 @@ class MoEModel(Document, frozen=True, kw_only=True, omit_defaults=True):
     moe_layers
         Layers that have routed experts.
     dense_layers
-        Layers that have none.
+        Layers that have none: the first ones of the model.
     experts
         Routed experts of each MoE layer.
     top_k
@@ -71,6 +71,16 @@ class MoEModel(Document, frozen=True, kw_only=True, omit_defaults=True):
                 f"must be at most the {self.groups} groups",
                 "lower it",
             )
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the model, dense ones included."""
+        return self.dense_layers + self.moe_layers
+
+    @property
+    def moe_layer_ids(self) -> range:
+        """Numbers of the MoE layers among all layers, from 0."""
+        return range(self.dense_layers, self.num_layers)
 
     @property
     def expert_parameters(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
+from moeopt.core.files import write_atomically
 from moeopt.traces.archive import plain_size
 from moeopt.traces.counts import ExpertCounts, require_room
 
@@ -68,6 +69,29 @@ def read_csv_counts(path: str | os.PathLike[str], *, experts: int | None = None)
     if not found.line:
         raise InstanceError(name, "<no rows>", "must hold counts", "write layer,expert,count")
     return _counts(found, name, experts)
+
+
+def write_csv_counts(path: str | os.PathLike[str], counts: ExpertCounts) -> None:
+    """Write counts so that `read_csv_counts` reads them; the file appears whole or not at all.
+
+    Zeros are left out, but for the last expert of each layer, which says how many there are.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    counts
+        What to write.
+    """
+    given = counts.counts > 0
+    given[:, :, -1] = True
+    window, row, expert = np.nonzero(given)
+    columns = (window, counts.layer_ids[row], expert, counts.counts[given])
+    lines = [
+        f"{w},{layer},{e},{count:.17g}\n"
+        for w, layer, e, count in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    write_atomically(path, "".join(["window,layer,expert,count\n", *lines]).encode())
 
 
 def _counts(found: _Columns, name: str, experts: int | None) -> ExpertCounts:
