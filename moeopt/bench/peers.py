@@ -112,8 +112,12 @@ _SOURCES = (
 #: vLLM's order of a migration's transfers, for comparisons in the transfers wing.
 _SCHEDULER = ("vllm", "vllm/distributed/eplb", "migration_scheduler")
 
-#: Of a wheel's files: the policies, and a folder whose name tells the version.
-_WANTED = re.compile(r"(vllm/distributed|sglang/srt)/eplb/.*\.py|[^/]*\.dist-info/METADATA")
+#: Of a wheel's files: the policies, what they are called by, and a folder whose name tells the
+#: version.
+_WANTED = re.compile(
+    r"(sglang/srt/eplb|vllm/(distributed|logging_utils|plugins|utils))/.*\.py"
+    r"|vllm/[^/]*\.py|[^/]*\.dist-info/METADATA"
+)
 
 
 @contextlib.contextmanager
@@ -153,6 +157,30 @@ def migration_scheduler(paths: Sequence[Path]) -> Iterator[types.ModuleType]:
     """
     with _unpacked(paths) as roots:
         yield _load(roots, *_SCHEDULER)
+
+
+@contextlib.contextmanager
+def package_root(paths: Sequence[Path], module: str) -> Iterator[Path]:
+    """Give the folder that holds a package under `paths`, such as ``vllm``.
+
+    Parameters
+    ----------
+    paths
+        Folders and wheels.
+    module
+        A file of the package, from that folder on.
+
+    Raises
+    ------
+    ImportError
+        If it is not there.
+    """
+    with _unpacked(paths) as roots:
+        for root in roots:
+            if (root / module).is_file():
+                yield root
+                return
+        raise ImportError(f"no {module} under the paths of --peers")
 
 
 def table_of(answer: Any) -> IntArray:

@@ -55,4 +55,6 @@ def usage(placement: EnginePlacement, path: str) -> list[str]:
         f" --enable-eplb --eplb-config {shlex.quote(json.dumps(config))}",
         "# needs vLLM pull request 49572; tensor times data parallel size must be"
         f" {placement.devices}",
+        "# vLLM makes its own placement after a quarter of step_interval (3000) steps: raise it to"
+        " keep this one",
     ]
