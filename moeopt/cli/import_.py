@@ -114,7 +114,7 @@ def _recording(args: argparse.Namespace, layers: ModelLayers | None) -> str:
     from moeopt.traces import RoutingTrace, read_any, write_csv_counts, write_trace
 
     suffix = Path(args.output).suffix.lower()
-    if suffix == ".json" or args.devices is not None:
+    if suffix == ".json" or (suffix not in (".npz", ".csv") and args.devices is not None):
         if args.devices is None:
             rule = "must be given for an instance"
             raise InstanceError("--devices", None, rule, "or write a trace (.npz) or counts (.csv)")
@@ -171,20 +171,19 @@ def _instance(args: argparse.Namespace, layers: ModelLayers | None, recorded: An
 def _counts(args: argparse.Namespace, layers: ModelLayers | None, recorded: Any) -> Any:
     """Return what was recorded as counts, of the model's layers if it is known."""
     from moeopt.describe.presets import preset
-    from moeopt.traces import counts_in_windows, counts_of_layers
+    from moeopt.traces.windows import counts_in_windows, counts_of_model
 
     with _named():
-        counts = counts_in_windows(recorded, args.windows)
         if layers is None:
-            return counts
+            return counts_in_windows(recorded, args.windows)
         experts = None if args.model is None else preset("model", args.model).experts
-        return counts_of_layers(counts, layers.ids, experts)
+        return counts_of_model(recorded, args.windows, layers.ids, experts)
 
 
 def _previous(args: argparse.Namespace, layers: ModelLayers | None, problem: Any) -> Any:
     """Return the placement in force, ``(layers, slots)``: an engine's file or a plan's."""
     plan: Any
-    if args.previous.endswith(".json"):
+    if args.previous.lower().endswith(".json"):
         from moeopt.adapters.engines.files import read_text
         from moeopt.io import load_plan_document
 
@@ -257,8 +256,9 @@ def _named() -> Iterator[None]:
     try:
         yield
     except InstanceError as error:
-        if error.path in ("devices", "experts", "layer_ids", "nodes", "slots", "windows"):
-            option = {"experts": "model"}.get(error.path, error.path).replace("_", "-")
+        path = error.path.removeprefix("$.")
+        if path in ("devices", "experts", "layer_ids", "nodes", "slots", "windows"):
+            option = {"experts": "model"}.get(path, path).replace("_", "-")
             raise InstanceError(f"--{option}", error.value, error.rule, error.remedy) from None
         raise
 

@@ -38,18 +38,20 @@ def layers_of(args: argparse.Namespace) -> ModelLayers | None:
     from moeopt.adapters.engines.placements import ModelLayers
     from moeopt.core.errors import InstanceError
 
-    own = args.layer_ids or args.model_layers
     if args.model is not None:
-        if own is not None:
-            rule = "must not be given with --model"
-            raise InstanceError("--layer-ids", own, rule, "leave one of them out")
+        for option in ("layer_ids", "model_layers"):
+            own = getattr(args, option)
+            if own is not None:
+                rule = "must not be given with --model"
+                name = "--" + option.replace("_", "-")
+                raise InstanceError(name, own, rule, "leave one of them out")
         try:
             return ModelLayers.of_model(args.model)
         except InstanceError as error:
             raise InstanceError("--model", error.value, error.rule, error.remedy) from None
-    if own is None:
-        return None
     if args.layer_ids is None:
+        if args.model_layers is None:
+            return None
         rule = "must be given with --layer-ids"
         raise InstanceError("--model-layers", args.model_layers, rule, "say which have experts")
     ids = numbers_of(args.layer_ids, "--layer-ids")

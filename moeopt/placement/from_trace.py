@@ -12,7 +12,7 @@ from moeopt.describe.cluster import Cluster
 from moeopt.placement.problem import PlacementProblem
 from moeopt.traces.counts import ExpertCounts
 from moeopt.traces.trace import RoutingTrace
-from moeopt.traces.windows import counts_in_windows, counts_of_layers
+from moeopt.traces.windows import counts_of_model
 
 #: Fields of the problem that are made from the recording.
 _MADE = ("loads_tokens", "cluster", "slots_per_device")
@@ -42,7 +42,8 @@ def placement_problem(
     windows
         Scenarios that the recording is cut into, in order.
     layer_ids
-        Numbers of the MoE layers in the model; left out, the layers that have tokens.
+        Numbers of the MoE layers in the model, of a trace one for each of its layers; left out,
+        the layers that have tokens.
     experts
         Of each layer; left out, as many as were recorded.
     **fields
@@ -58,7 +59,7 @@ def placement_problem(
         If the recording is of another model, or the arguments do not fit together.
     """
     require_fields(fields, [n for n in PlacementProblem.__struct_fields__ if n not in _MADE])
-    counts = counts_of_layers(counts_in_windows(recorded, windows), layer_ids, experts)
+    counts = counts_of_model(recorded, windows, layer_ids, experts)
     devices = cluster.num_devices
     total = -(-counts.num_experts // devices) * devices if slots is None else whole("slots", slots)
     if total < 1 or total % devices:

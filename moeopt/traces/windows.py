@@ -45,7 +45,37 @@ def counts_in_windows(
         counts = np.stack([total_counts(part, recorded.num_experts) for part in parts])
         return ExpertCounts(counts, np.arange(recorded.num_layers))
     parts = np.array_split(recorded.counts, windows)
-    return ExpertCounts(np.stack([part.sum(axis=0) for part in parts]), recorded.layer_ids)
+    with np.errstate(over="ignore"):  # an infinite sum is told of as what it is
+        counts = np.stack([part.sum(axis=0) for part in parts])
+    return ExpertCounts(counts, recorded.layer_ids)
+
+
+def counts_of_model(
+    recorded: RoutingTrace | ExpertCounts,
+    windows: int | None = None,
+    layer_ids: Sequence[int] | None = None,
+    experts: int | None = None,
+) -> ExpertCounts:
+    """Return what was recorded of a model's MoE layers, of all its experts, window by window.
+
+    Parameters
+    ----------
+    recorded, windows
+        As for `counts_in_windows`.
+    layer_ids, experts
+        As for `counts_of_layers`, but of a trace, which does not keep the numbers of its layers,
+        there must be a number for each.
+
+    Raises
+    ------
+    InstanceError
+        If there is not so much to be cut, or it is of another model.
+    """
+    trace = isinstance(recorded, RoutingTrace)
+    if trace and layer_ids is not None and len(layer_ids) != recorded.num_layers:
+        rule = f"must be as many as the trace's {recorded.num_layers}, which it does not number"
+        raise InstanceError("layer_ids", f"<{len(layer_ids)} layers>", rule, "is it another model?")
+    return counts_of_layers(counts_in_windows(recorded, windows), layer_ids, experts)
 
 
 def counts_of_layers(
@@ -67,6 +97,8 @@ def counts_of_layers(
     InstanceError
         If the counts are of another model.
     """
+    if not counts.counts.any():
+        raise InstanceError("counts", "<all 0>", "must have tokens", "record requests")
     found = counts.active() if layer_ids is None else _picked(counts, np.asarray(layer_ids))
     if experts is None or experts == found.num_experts:
         return found

@@ -22,6 +22,7 @@ from moeopt.traces import (
     read_csv_counts,
     write_csv_counts,
 )
+from moeopt.traces.windows import counts_of_model
 
 TRACE = RoutingTrace(np.array([[[0], [1]], [[0], [2]], [[3], [1]], [[3], [1]], [[0], [0]]]))
 COUNTS = ExpertCounts(np.arange(1, 19).reshape(3, 3, 2), np.array([0, 2, 5]))
@@ -69,6 +70,25 @@ def test_layers_without_tokens_are_dense_unless_they_are_named() -> None:
     assert counts_of_layers(counts, [3, 4]).layer_ids.tolist() == [3, 4]
 
 
+def test_a_trace_has_no_numbers_to_pick_layers_by() -> None:
+    """Its layers 0 and 1 are the model's 1 and 2, of which 1 alone would be its first."""
+    found = counts_of_model(TRACE, layer_ids=[1, 2], experts=5)
+    assert found.counts[:, :, :4].tolist() == [TRACE.counts().tolist()]
+    assert (found.layer_ids.tolist(), found.num_experts) == ([1, 2], 5)
+    with pytest.raises(InstanceError, match="layer_ids: must be as many as the trace's 2"):
+        counts_of_model(TRACE, layer_ids=[1])
+    assert counts_of_model(COUNTS, 1, [5]).counts.tolist() == [[[5 + 11 + 17, 6 + 12 + 18]]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_counts_of_nothing_and_of_too_much() -> None:
+    with pytest.raises(InstanceError, match="counts: must have tokens"):
+        counts_of_layers(ExpertCounts(np.zeros((2, 1, 3)), np.array([4])))
+    much = ExpertCounts(np.full((2, 1, 1), 1.5e308), np.array([0]))
+    with pytest.raises(InstanceError, match="must be a finite number >= 0, got inf"):
+        counts_in_windows(much, 1)
+
+
 def test_the_problem_of_a_recording() -> None:
     problem = placement_problem(TRACE, Cluster.uniform(2), windows=2, expert_bytes=7)
     assert problem.loads_tokens.tolist() == counts_in_windows(TRACE, 2).counts.tolist()
@@ -82,7 +102,7 @@ def test_the_problem_of_a_recording() -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     counts=hnp.arrays(

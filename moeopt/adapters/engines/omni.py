@@ -76,8 +76,12 @@ def usage(placement: EnginePlacement, path: str) -> list[str]:
         '"use_omni_placement": true, "omni_placement_config_path": "omni.yaml"',
         "# omni.yaml",
         f"pattern_path: {json.dumps(path)}",
+        f"max_moe_layer_num: {placement.num_layers}",
         "enable_dynamic: False",
-        f"# for {placement.devices} ranks",
+        "enable_rank_round_robin: False",
+        "enable_dump: False",
+        f"# for {placement.devices} ranks; newer versions take these keys as omni_placement_config"
+        " of --additional-config, beside enable_omni_placement",
     ]
 
 

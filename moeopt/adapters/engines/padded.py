@@ -121,26 +121,27 @@ def _fill(held: IntArray, load: FloatArray, allowed: Mask, speed: FloatArray, ap
             choice = np.where(fresh.any(axis=0), fresh, choice)
         if not choice.any():
             return
-        most, squares = _after(copies, load, speed)
-        best = int(np.lexsort((squares[choice], most[choice]))[0])
-        expert, device = np.argwhere(choice)[best].tolist()
+        expert, device = _best(choice, copies, load, speed)
         held[device, int(np.argmin(held[device]))] = expert
         copies[expert, device] += 1
 
 
-def _after(copies: IntArray, load: FloatArray, speed: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the largest device load, and the sum of squares, with one more copy of each expert.
+def _best(choice: Mask, copies: IntArray, load: FloatArray, speed: FloatArray) -> tuple[int, int]:
+    """Return the expert whose copy helps most, and the device that gets it.
 
-    Both ``(experts, devices)``: by the expert that is copied and the device that gets it.
+    That is the least largest load of a device; of equal ones the least sum of squares; then the
+    first.
     """
     count = copies.sum(axis=1)
     share, less = load / count, load / (count + 1)
     now = share @ copies / speed
     without = now - (share - less)[:, None] * copies / speed
-    there = without + less[:, None] / speed
-    most = np.maximum(without.max(axis=1)[:, None], there)
-    squares = (without**2).sum(axis=1)[:, None] - without**2 + there**2
-    return most, squares
+    gets = without + less[:, None] / speed
+    most = np.where(choice, np.maximum(without.max(axis=1)[:, None], gets), np.inf)
+    experts, devices = np.nonzero(most == most.min())
+    squares = (without**2).sum(axis=1)[experts] - without[experts, devices] ** 2
+    best = int(np.argmin(squares + gets[experts, devices] ** 2))
+    return int(experts[best]), int(devices[best])
 
 
 def _widened(problem: PlacementProblem) -> PlacementProblem:

@@ -39,7 +39,7 @@ def test_the_command_line_names_every_format() -> None:
 
 @EVERY
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(placement=placements())
 def test_what_is_written_is_read(tmp_path: Path, name: str, placement: EnginePlacement) -> None:

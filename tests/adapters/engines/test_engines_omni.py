@@ -80,4 +80,11 @@ def test_another_model_is_refused(path: Path) -> None:
 def test_the_configuration_is_yaml() -> None:
     lines = OMNI.usage(PLACEMENT, "p: q.npy")
     config = yaml.safe_load("\n".join(lines[lines.index("# omni.yaml") :]))
-    assert config == {"pattern_path": "p: q.npy", "enable_dynamic": False}
+    # The engine compares the pattern's shape with max_moe_layer_num, which has no default.
+    assert config == {
+        "pattern_path": "p: q.npy",
+        "max_moe_layer_num": PLACEMENT.num_layers,
+        "enable_dynamic": False,
+        "enable_rank_round_robin": False,
+        "enable_dump": False,
+    }

@@ -39,7 +39,7 @@ def test_the_bytes(path: Path) -> None:
     assert path.read_text() == TEXT
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(placement=placements())
 def test_yaml_reads_what_is_written(placement: EnginePlacement) -> None:
     assert placement.layers is not None

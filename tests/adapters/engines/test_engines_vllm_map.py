@@ -55,8 +55,11 @@ def test_a_list_for_each_layer_of_the_model(tmp_path: Path) -> None:
 
 
 def test_the_command() -> None:
-    words = shlex.split(VLLM.usage(PLACEMENT, "it's.json")[0])
+    command, *notes = VLLM.usage(PLACEMENT, "it's.json")
+    words = shlex.split(command)
     assert json.loads(words[words.index("--eplb-config") + 1]) == {
         "num_redundant_experts": 1,
         "initial_expert_map_path": "it's.json",
     }
+    assert all(note.startswith("# ") for note in notes)
+    assert "step_interval" in notes[-1]  # after which vLLM's own policy moves the experts
