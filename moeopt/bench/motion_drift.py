@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from moeopt.placement.generate import Layout
 from moeopt.placement.motion.baselines import Hysteresis, Never, Periodic, Planner, eplb
 from moeopt.placement.motion.clairvoyant import clairvoyant, hindsight, lower_bound_s
 from moeopt.placement.motion.costs import Costs
-from moeopt.placement.motion.simulate import Policy, Run, World, simulate
+from moeopt.placement.motion.simulate import Meter, Policy, Run, World, replay, simulate
 from moeopt.placement.online import Online
 
 DEVICE, DEVICES = "h200", 8
@@ -152,15 +153,79 @@ class Timed:
         return answer
 
 
+class Course:
+    """A stream on so many slots: what its cases have in common, whatever the ports and windows.
+
+    The rivals look at no costs and are shown what they asked for as if it were done, so that they
+    give the same plans in every world.
+
+    Parameters
+    ----------
+    case
+        One of the cases.
+    planner
+        Makes the periodic plans.
+    """
+
+    def __init__(self, case: Case, planner: Planner) -> None:
+        self.windows = windows = case.stream.windows
+        self.start = case.stream.start(case.slots, DEVICES)
+        self._meters: dict[float, Meter] = {}
+        world = replace(case.world(), overlapped=False)
+        periodic = [
+            Periodic(period, over, planner)
+            for period in PERIODS
+            for over in MEMORIES
+            if max(period, over) <= len(windows)
+        ]
+        rivals: dict[str, Sequence[Policy]] = {
+            "never": [Never()],
+            "periodic": periodic,
+            "hysteresis": [Hysteresis(over) for over in MEMORIES if over <= len(windows)],
+        }
+        self._plans = {
+            name: [(one.name, self._wanted(one, world, case)) for one in policies]
+            for name, policies in rivals.items()
+        }
+        self.hindsight = hindsight(windows, self.start, world)
+
+    def meter(self, case: Case) -> Meter:
+        """Return what batches and migrations take behind the ports of a case."""
+        port = case.port_bytes_per_s
+        if port not in self._meters:
+            self._meters[port] = Meter(self.windows, case.world())
+        return self._meters[port]
+
+    def rivals(self, case: Case) -> dict[str, Run]:
+        """Return the best run of each rival in a case."""
+        world, meter = case.world(), self.meter(case)
+        runs = {
+            column: [
+                replay(self.windows, self.start, plans, world, name, meter)
+                for name, plans in policies
+            ]
+            for column, policies in self._plans.items()
+        }
+        return {column: min(of, key=lambda one: one.total_s) for column, of in runs.items()}
+
+    def _wanted(self, policy: Policy, world: World, case: Case) -> list[IntArray]:
+        """Return the plan that a policy wants in each window."""
+        run = simulate(self.windows, self.start, policy, world, self.meter(case))
+        return [run.tables[number] for number in run.used]
+
+
 def run(setting: Setting) -> Report:
     """Run all policies on every case."""
     with _planner(setting) as (planner, name):
         found: list[Found] = []
-        for case in cases(quick=setting.quick):
-            if not found or found[-1].case.stream is not case.stream:
-                stream = case.stream
-                setting.say(f"bench motion: {stream.name}, windows of {stream.window_tokens} ...")
-            found.append(judged(case, planner))
+        for (stream, _), alike in groupby(cases(quick=setting.quick), _course_of):
+            setting.say(f"bench motion: {stream.name}, windows of {stream.window_tokens} ...")
+            lines = list(alike)
+            course = Course(lines[0], planner)
+            if not found:
+                # What is loaded and compiled first is no planning.
+                simulate(course.windows[:3], course.start, Online(), lines[0].world())
+            found += [judged(case, course) for case in lines]
     return told(found, name)
 
 
@@ -220,43 +285,27 @@ def _planner(setting: Setting) -> Iterator[tuple[Planner, str]]:
         yield plan, "moeopt's EPLB" if peer is None else f"{PEER} {peer.version}"
 
 
-def judged(case: Case, planner: Planner) -> Found:
+def judged(case: Case, course: Course) -> Found:
     """Run all policies and the clairvoyant on a case.
 
     Parameters
     ----------
     case
         What is served, and where.
-    planner
-        Makes the periodic plans.
+    course
+        Of its stream and slots.
     """
-    world = case.world()
-    windows = case.stream.windows
-    table = case.stream.start(case.slots, DEVICES)
-
-    def best(policies: Sequence[Policy]) -> Run:
-        runs = [simulate(windows, table, policy, world) for policy in policies]
-        return min(runs, key=lambda one: one.total_s)
-
-    length = len(windows)
-    periodic = [
-        Periodic(period, over, planner)
-        for period in PERIODS
-        for over in MEMORIES
-        if max(period, over) <= length
-    ]
-    hysteresis = [Hysteresis(over) for over in MEMORIES if over <= length]
+    world, windows, table = case.world(), course.windows, course.start
     ours = Timed(Online())
-    runs = {
-        "never": best([Never()]),
-        "periodic": best(periodic),
-        "hysteresis": best(hysteresis),
-        OURS: best([ours]),
-    }
+    runs = course.rivals(case)
+    runs[OURS] = simulate(windows, table, ours, world, course.meter(case))
     candidates = [plan for one in runs.values() for plan in one.tables]
-    candidates += hindsight(windows, table, world)
-    runs[KNOWING] = clairvoyant(windows, table, world, candidates)
+    runs[KNOWING] = clairvoyant(windows, table, world, [*candidates, *course.hindsight])
     return Found(case, runs, lower_bound_s(windows, world), ours.longest_s)
+
+
+def _course_of(case: Case) -> tuple[Stream, int]:
+    return case.stream, case.slots
 
 
 def _table(found: Sequence[Found], planner: str) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, numbers_of, own_array, require_shape
 from moeopt.core.errors import InstanceError
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
 from moeopt.placement.motion.estimate import Estimate, Known
@@ -100,9 +100,11 @@ class Online:
             The plan in force, ``(layers, slots)``.
         """
         self._world = world
+        self._layers = len(table)
+        _plan(world, table, self._layers)
         self._estimate: Estimate | None = None
         # The window after which each layer was last changed.
-        self._changed = np.zeros(len(table))
+        self._changed = np.zeros(self._layers)
         self.last = None
 
     def observe(self, loads: FloatArray, table: IntArray) -> IntArray | None:
@@ -120,12 +122,13 @@ class Online:
             raise InstanceError(
                 "observe", "<no stream>", "must come after start()", "call start(world, table)"
             )
-        if loads.ndim != 2 or len(loads) != len(self._changed):
-            rule = f"must have shape ({len(self._changed)}, experts)"
-            raise InstanceError("loads", f"<shape {loads.shape}>", rule, "give one window")
+        window, table = numbers_of(loads, "loads"), _plan(world, table, self._layers)
+        if window.ndim != 2 or len(window) != self._layers or table.max() >= window.shape[1]:
+            rule = f"must have shape ({self._layers}, experts), with all experts of the plan"
+            raise InstanceError("loads", f"<shape {window.shape}>", rule, "give one window")
         if self._estimate is None:
-            self._estimate = self._new_estimate(*loads.shape)
-        known = self._estimate.add(loads)
+            self._estimate = self._new_estimate(*window.shape)
+        known = self._estimate.add(window)
         windows = self._windows_ahead(known)
         worth = self._best(world, self._estimate, table, windows) if known.windows else None
         self.last = Decision(known, windows * world.batches_per_window, worth)
@@ -171,6 +174,16 @@ class Online:
         return offer.best(
             batches, overlapped=world.overlapped, batches_to_next=world.batches_per_window
         )
+
+
+def _plan(world: World, table: IntArray, layers: int) -> IntArray:
+    """Return a plan in force as whole numbers, of the world's shape."""
+    plan = own_array(table, "table", np.int64)
+    require_shape(plan, "table", (layers, world.num_slots), "layers, slots")
+    if not plan.size or plan.dtype != np.int64 or plan.min() < -1:
+        rule = "must hold experts, or -1 for an empty slot"
+        raise InstanceError("table", "<entries>", rule, "give the plan in force")
+    return plan
 
 
 def _most_saved_s(world: World, draws: FloatArray, table: IntArray) -> FloatArray:

@@ -1,14 +1,17 @@
 """The drift benchmark: its streams, one case of it, and what is told of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from moeopt import InstanceError
 from moeopt.bench import motion_drift
-from moeopt.bench.motion_drift import Case, cases, judged, told
+from moeopt.bench.motion_drift import Case, Course, cases, judged, told
 from moeopt.bench.motion_streams import TASKS, made_up, recorded
 from moeopt.io import load_problem
-from moeopt.placement.motion.baselines import eplb
+from moeopt.placement.motion.baselines import Hysteresis, Periodic, eplb
+from moeopt.placement.motion.simulate import simulate
 
 
 def test_the_recorded_stream_is_the_tasks_in_turn_and_no_token_twice():
@@ -84,8 +87,20 @@ def test_a_window_lasts_about_as_long_as_it_says():
 
 def test_one_case_is_judged_and_told():
     """Bound, clairvoyant, ours and never are in order, and the report says so."""
-    found = judged(Case(recorded(1024), 64, 50e9, 1.0, overlapped=False), eplb)
+    case = Case(recorded(1024), 64, 50e9, 1.0, overlapped=False)
+    course = Course(case, eplb)
+    found = judged(case, course)
     seconds = {name: run.total_s for name, run in found.runs.items()}
+    # The rivals' plans serve in every world: these are the runs of the policies themselves.
+    slower = replace(case, port_bytes_per_s=2e9, window_s=0.1, overlapped=True)
+    for one, best in ((case, found.runs), (slower, course.rivals(slower))):
+        for policy in (Periodic(4, 1, eplb), Hysteresis(1)):
+            run = simulate(course.windows, course.start, policy, one.world())
+            column = "periodic" if isinstance(policy, Periodic) else "hysteresis"
+            assert best[column].total_s <= run.total_s
+            if best[column].name == run.name:
+                assert best[column].total_s == run.total_s
+                assert best[column].moved_bytes == run.moved_bytes
     assert found.bound_s < seconds["clairvoyant"] < seconds["ours"] < seconds["never"]
     assert seconds["clairvoyant"] < min(seconds["periodic"], seconds["hysteresis"])
     way = (seconds["never"] - seconds["ours"]) / (seconds["never"] - seconds["clairvoyant"])

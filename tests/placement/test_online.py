@@ -160,7 +160,20 @@ def test_misuse_is_named():
         Online().observe(np.ones((LAYERS, EXPERTS)), table())
     policy = Online()
     policy.start(world(), table())
-    with pytest.raises(InstanceError, match="loads"):
-        policy.observe(np.ones((LAYERS + 1, EXPERTS)), table())
-    with pytest.raises(InstanceError, match="remembered"):
-        Online(remembered=-1)
+    for loads in (np.ones((LAYERS + 1, EXPERTS)), np.ones((LAYERS, EXPERTS - 1)), "many"):
+        with pytest.raises(InstanceError, match="loads"):
+            policy.observe(loads, table())
+    for plan in (table()[:, 1:], table() - 2, table() + 0.5):
+        with pytest.raises(InstanceError, match="table"):
+            policy.observe(np.ones((LAYERS, EXPERTS)), plan)
+        with pytest.raises(InstanceError, match="table"):
+            Online().start(world(), plan)
+    # What was refused left no trace.
+    new = policy.observe(stream([1], 1)[0].tolist(), table().tolist())
+    assert policy.last.known.windows == 1
+    np.testing.assert_array_equal(new, policy.last.worth.table)
+    for count in (-1, 1.5, None):
+        with pytest.raises(InstanceError, match="remembered"):
+            Online(remembered=count)
+    with pytest.raises(InstanceError, match="false_alarms"):
+        Online(false_alarms="few")

@@ -168,7 +168,7 @@ def rebalance(
     before = _fitting(old, len(tokens), sizes)
     if before is None:
         return _fresh(tokens, sizes)
-    before[before >= tokens.shape[1]] = -1
+    before[(before < 0) | (before >= tokens.shape[1])] = -1
     complete = _complete(before, tokens.shape[1])
     usable = _servable(before, tokens.shape[1], sizes)
     busy = tokens.any(axis=1) | ~complete
@@ -194,7 +194,8 @@ def _mended(loads: FloatArray, before: IntArray, sizes: Sizes, limits: Limits) -
 def _improved(loads: FloatArray, before: IntArray, sizes: Sizes, limits: Limits) -> IntArray:
     """Return the cheapest plan of the front that is good enough, the one in force if that is."""
     budget = limits.transfers_per_layer
-    front = _front(loads, before, sizes)
+    # Somewhat further than the target asks for, so that layers can make up for each other.
+    front = _front(loads, before, sizes, (1.0 + limits.target_imbalance) / 2)
     last = front.within(math.inf if budget is None else budget * len(loads))
     # The plan in force comes first: what costs no transfer may be a change even so.
     tokens = slot_loads(before, loads[None])[0].reshape(len(loads), sizes.ranks, -1).sum(axis=2)
@@ -207,8 +208,8 @@ def _improved(loads: FloatArray, before: IntArray, sizes: Sizes, limits: Limits)
     return before if chosen == 0 else front.table(chosen - 1)
 
 
-def _front(loads: FloatArray, before: IntArray, sizes: Sizes) -> Front:
-    """Return the plans for more and more transfers, each of one byte."""
+def _front(loads: FloatArray, before: IntArray, sizes: Sizes, imbalance: float = 1.0) -> Front:
+    """Return the plans for more and more transfers, each of one byte, layers to an imbalance."""
     from moeopt.describe.cluster import Cluster
     from moeopt.placement.problem import PlacementProblem
     from moeopt.placement.replan import replan_front
@@ -224,7 +225,7 @@ def _front(loads: FloatArray, before: IntArray, sizes: Sizes) -> Front:
         max_copies_per_device=None,
         previous=before,
     )
-    return replan_front(problem)
+    return replan_front(problem, imbalance=imbalance)
 
 
 def _chosen(objective: FloatArray, imbalance: FloatArray, limits: Limits) -> int:
@@ -261,9 +262,9 @@ def _fitting(old: npt.NDArray[Any] | None, layers: int, sizes: Sizes) -> IntArra
 
 def _complete(table: IntArray, experts: int) -> Mask:
     """Tell which layers have every slot filled and every expert somewhere, ``(layers,)``."""
-    count = np.zeros((len(table), experts + 1), dtype=np.int64)
-    np.add.at(count, (np.arange(len(table))[:, None], table), 1)  # -1 counts in the last column
-    return np.asarray((count[:, :experts] > 0).all(axis=1) & (table >= 0).all(axis=1))
+    held = np.zeros((len(table), experts + 1), dtype=np.bool_)
+    np.put_along_axis(held, table, True, axis=1)  # -1 is the last column
+    return np.asarray(held[:, :experts].all(axis=1) & (table >= 0).all(axis=1))
 
 
 def _servable(table: IntArray, experts: int, sizes: Sizes) -> Mask:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit, xlogy
+from scipy.special import stdtrit
 
 from moeopt.core.arrays import FloatArray
 
@@ -25,6 +25,9 @@ _CLIPPED = 0.01
 
 #: Distances below are rounding.
 _LEAST = 1e-6
+
+#: A share over another, less 1, where it rounds to none: its logarithm must be finite.
+_NONE = -1.0 + 1e-15
 
 #: Distances that are remembered.
 _REMEMBERED = 256.0
@@ -74,13 +77,21 @@ def distance(seen: Seen, shares: FloatArray, evidence: float) -> float:
     evidence
         Tokens of a layer that the expectation is worth.
     """
-    expected = shares * evidence
-    both = seen.tokens + expected
-    cells = xlogy(seen.tokens, seen.tokens) + xlogy(expected, expected) - xlogy(both, both)
-    rows = [array.sum(axis=1) for array in (seen.tokens, expected, both)]
-    edges = xlogy(rows[0], rows[0]) + xlogy(rows[1], rows[1]) - xlogy(rows[2], rows[2])
+    tokens, expected = seen.tokens, shares * evidence
+    rows = tokens.sum(axis=1, keepdims=True)
+    both = tokens + expected
+    # Each share over that of both samples together, less 1. Logarithms of whole counts would cancel
+    # to noise once a long stream outweighs the window.
+    apart = np.divide(
+        tokens / np.where(rows > 0, rows, 1.0) - shares,
+        both,
+        out=np.zeros_like(both),
+        where=both > 0,
+    )
+    cells = tokens * np.log1p(np.maximum(apart * evidence, _NONE))
+    cells += expected * np.log1p(np.maximum(-apart * rows, _NONE))
     freedom = float(np.maximum((both > 0).sum(axis=1) - 1, 0).sum())
-    value = 2.0 * float(cells.sum() - edges.sum()) / freedom if freedom else 1.0
+    value = 2.0 * float(cells.sum()) / freedom if freedom else 1.0
     return max(value, _LEAST)
 
 

@@ -51,8 +51,9 @@ class Periodic:
     """Replans every so many windows, as vLLM does.
 
     vLLM's ``EplbState`` sums the loads of the last ``window_size`` steps and gives them to its
-    policy every ``step_interval`` steps; every layer takes the new plan. The slots of a rank, whose
-    order vLLM keeps where it can, cost nothing in any order here.
+    policy every ``step_interval`` steps, the first time after a quarter of them; every layer takes
+    the new plan. The slots of a rank, whose order vLLM keeps where it can, cost nothing in any
+    order here.
 
     Parameters
     ----------
@@ -74,14 +75,15 @@ class Periodic:
         """Begin a stream: forget all windows."""
         self._world = world
         self._recent: deque[FloatArray] = deque(maxlen=self._over)
-        self._seen = 0
+        self._since = self._period - self._period // 4
 
     def observe(self, loads: FloatArray, table: IntArray) -> IntArray | None:
         """Take in a window; at the end of a period plan anew."""
         self._recent.append(loads)
-        self._seen += 1
-        if self._seen % self._period:
+        self._since += 1
+        if self._since < self._period:
             return None
+        self._since = 0
         total = np.sum(self._recent, axis=0)
         return self._planner(total, self._world.num_slots, self._world.costs.num_devices)
 

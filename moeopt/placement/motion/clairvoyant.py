@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,9 +37,14 @@ def clairvoyant(
     """
     check_windows(windows)
     tables = _distinct([table, *candidates])
-    plans = _layer_by_layer(windows, tables, world)
+    layers = [_Layer.of(rows, world) for rows in np.stack(tables).swapaxes(0, 1)]
+    number = _layer_by_layer(windows, tables, layers, world)
     if world.overlapped:
-        plans = _together(windows, _distinct([*tables, *plans]), world)
+        number = np.concatenate([np.stack([layer.number for layer in layers], axis=1), number])
+        _, first = np.unique(number, axis=0, return_index=True)
+        # In the order in which they came: the plan in force is the first.
+        number = _together(windows, number[np.sort(first)], layers, world)
+    plans = list(_tables(number, layers))
     return replay(windows, table, plans, world, "clairvoyant")
 
 
@@ -114,49 +120,86 @@ def _least_busy(loads: FloatArray, rate: FloatArray, world: World) -> FloatArray
     return np.asarray(balance.block_bounds(blocks) / rate.max())
 
 
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """What the plans have in one layer.
+
+    Attributes
+    ----------
+    rows
+        Each once, in the order in which they came, shape ``(rows, slots)``.
+    number
+        The row of each plan, shape ``(plans,)``.
+    between
+        Seconds of ports from row to row.
+    """
+
+    rows: IntArray
+    number: IntArray
+    between: Between
+
+    @classmethod
+    def of(cls, rows: IntArray, world: World) -> _Layer:
+        _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        own = rows[np.sort(first)]
+        costs, slots = world.costs, world.slots_per_device
+        expert_s = costs.expert_bytes / float(costs.port_bytes_per_s.min())
+
+        def seconds(one: int, other: int) -> float:
+            return costs.migration_s(own[one : one + 1], own[other : other + 1], slots)
+
+        least, most = bounds_between(own[:, None], slots)
+        between = Between(least * expert_s, most * expert_s, seconds)
+        return cls(own, np.argsort(np.argsort(first))[number.ravel()], between)
+
+
+def _tables(number: IntArray, layers: Sequence[_Layer]) -> IntArray:
+    """Return plans, ``(plans, layers, slots)``, by their row in each layer, ``(plans, layers)``."""
+    return np.stack([layer.rows[n] for layer, n in zip(layers, number.T, strict=True)], axis=1)
+
+
 def _layer_by_layer(
-    windows: FloatArray, tables: Sequence[IntArray], world: World
-) -> list[IntArray]:
-    """Return the plans of each window if migrations block, each layer for itself."""
+    windows: FloatArray, tables: Sequence[IntArray], layers: Sequence[_Layer], world: World
+) -> IntArray:
+    """Return each window's row in each layer, ``(windows, layers)``, if migrations block.
+
+    Each layer goes its own way.
+    """
     loads = world.batch_loads(windows)
     seconds = np.stack(
         [world.costs.layers_s(loads, table, world.slots_per_device) for table in tables]
     )
-    plans = np.empty((len(windows), *tables[0].shape), dtype=np.int64)
-    for layer in range(windows.shape[1]):
-        rows = np.stack([table[layer] for table in tables])
-        _, first = np.unique(rows, axis=0, return_index=True)
-        # In the order in which they came: the row in force is the first.
-        first = np.sort(first)
-        batch_s = seconds[first, :, layer].T
+    paths = []
+    for at, layer in enumerate(layers):
+        _, first = np.unique(layer.number, return_index=True)
+        batch_s = seconds[first, :, at].T
         serving = Serving(batch_s, np.zeros_like(batch_s), world.batches_per_window)
-        path = best_path(serving, _between(rows[first][:, None], world), overlapped=False)
-        plans[:, layer] = rows[first][path]
-    return list(plans)
+        paths.append(best_path(serving, layer.between, overlapped=False))
+    return np.array(paths).T
 
 
-def _together(windows: FloatArray, tables: Sequence[IntArray], world: World) -> list[IntArray]:
-    """Return the plans of each window if migrations are overlapped."""
-    loads = world.batch_loads(windows)
+def _together(
+    windows: FloatArray, number: IntArray, layers: Sequence[_Layer], world: World
+) -> IntArray:
+    """Return each window's row in each layer if migrations are overlapped, of these plans."""
+    loads, costs = world.batch_loads(windows), world.costs
+    tables = _tables(number, layers)
     batch_s, ports_s = np.empty((2, len(windows), len(tables)))
-    for number, table in enumerate(tables):
-        time = world.costs.of_served(world.costs.served(loads, table, world.slots_per_device))
-        batch_s[:, number] = time.total_s.sum(axis=1)
-        ports_s[:, number] = free_s(time).sum(axis=1)
-    serving = Serving(batch_s, ports_s, world.batches_per_window)
-    path = best_path(serving, _between(np.stack(tables), world), overlapped=True)
-    return [tables[number] for number in path]
-
-
-def _between(tables: IntArray, world: World) -> Between:
-    costs, slots = world.costs, world.slots_per_device
-    expert_s = costs.expert_bytes / float(costs.port_bytes_per_s.min())
+    for plan, table in enumerate(tables):
+        time = costs.of_served(costs.served(loads, table, world.slots_per_device))
+        batch_s[:, plan] = time.total_s.sum(axis=1)
+        ports_s[:, plan] = free_s(time).sum(axis=1)
 
     def seconds(one: int, other: int) -> float:
-        return costs.migration_s(tables[one], tables[other], slots)
+        return costs.migration_s(tables[one], tables[other], world.slots_per_device)
 
-    least, most = bounds_between(tables, slots)
-    return Between(least * expert_s, most * expert_s, seconds)
+    least, most = np.zeros((2, len(tables), len(tables)))
+    for layer, rows in zip(layers, number.T, strict=True):
+        least += layer.between.least[rows][:, rows]
+        most += layer.between.most[rows][:, rows]
+    serving = Serving(batch_s, ports_s, world.batches_per_window)
+    path = best_path(serving, Between(least, most, seconds), overlapped=True)
+    return number[path]
 
 
 def _distinct(tables: Iterable[IntArray]) -> list[IntArray]:

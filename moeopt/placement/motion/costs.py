@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.arguments import number, whole
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray, own_array
 from moeopt.core.errors import InstanceError
 from moeopt.describe.presets import preset
 from moeopt.placement.plan import device_sums
@@ -48,11 +49,10 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name in ("port_bytes_per_s", "relative_speed"):
-            values = np.array(getattr(self, name), dtype=np.float64)
+            values: FloatArray = own_array(getattr(self, name), name, np.float64)
             if values.ndim != 1 or not (np.isfinite(values).all() and (values > 0).all()):
                 rule = "must have one finite number > 0 for each device"
                 raise InstanceError(name, values.tolist(), rule, "correct the devices")
-            values.flags.writeable = False
             object.__setattr__(self, name, values)
         if len(self.port_bytes_per_s) != len(self.relative_speed):
             raise InstanceError(
@@ -61,9 +61,10 @@ class Costs:
                 f"must be as many as the {len(self.port_bytes_per_s)} ports",
                 "name both for each device",
             )
-        if not (np.isfinite(self.expert_bytes) and self.expert_bytes > 0):
+        expert_bytes = number("expert_bytes", self.expert_bytes)
+        if not (np.isfinite(expert_bytes) and expert_bytes > 0):
             raise InstanceError(
-                "expert_bytes", self.expert_bytes, "must be a finite number > 0", "correct it"
+                "expert_bytes", expert_bytes, "must be a finite number > 0", "correct it"
             )
 
     @classmethod
@@ -89,6 +90,11 @@ class Costs:
         efficiency
             Share of the device's peak that its experts reach.
         """
+        if whole("devices", devices) < 1:
+            raise InstanceError("devices", devices, "must be >= 1", "raise it")
+        if not 0 < number("efficiency", efficiency) <= 1:
+            rule = "must be a share above 0, at most 1"
+            raise InstanceError("efficiency", efficiency, rule, "measure it")
         shape, machine = preset("model", model), preset("device", device)
         token_bytes = 2.0 * shape.hidden_size  # bf16
         return cls(
@@ -98,7 +104,7 @@ class Costs:
                 combine_bytes_per_token=token_bytes,
             ),
             expert_bytes=float(shape.expert_bytes),
-            port_bytes_per_s=np.full(devices, port_bytes_per_s),
+            port_bytes_per_s=np.full(devices, number("port_bytes_per_s", port_bytes_per_s)),
             relative_speed=np.ones(devices),
         )
 
@@ -205,8 +211,9 @@ def migration_experts(old: IntArray, new: IntArray, slots_per_device: int) -> In
 
     Experts of one size over ports that send and receive at once are edges of a bipartite graph.
     Its colours are batches, and as many suffice as its busiest port has experts (König), so that
-    `order_migration` needs just what `choose_sources` makes the busiest port's. That is what the
-    device receives that receives most, where no device can be asked for more.
+    `order_migration` needs just what `choose_sources` makes the busiest port's. That is the most
+    that a device receives, or must send because it alone holds it, where no device can be asked
+    for more.
 
     Parameters
     ----------
@@ -223,11 +230,14 @@ def migration_experts(old: IntArray, new: IntArray, slots_per_device: int) -> In
     experts = 1 + int(max(old.max(), new.max()))
     before, after = (held(table, slots_per_device, experts) for table in (old, new))
     lacking = after & ~before
-    received = lacking.sum(axis=2).max(axis=1)
-    asked = (before * lacking.sum(axis=1)[:, None]).sum(axis=2).max(axis=1)
-    makespan[changed] = received
-    for layer in np.flatnonzero(asked > received).tolist():
-        rows = (table[layer].astype(np.int64).tobytes() for table in (old, new))
+    wanted, copies = lacking.sum(axis=1), before.sum(axis=1)
+    # What a device alone can send, and all that it can be asked for: whole numbers, exact.
+    asks = np.stack([wanted * (copies == 1), wanted], axis=2).astype(np.float32)
+    alone, asked = (before.astype(np.float32) @ asks).max(axis=1).astype(np.int64).T
+    least = np.maximum(lacking.sum(axis=2).max(axis=1), alone)
+    makespan[changed] = least
+    for layer in np.flatnonzero(asked > least).tolist():
+        rows = (table[layer].astype(np.int32).tobytes() for table in (old, new))
         makespan[changed[layer]] = _with_chosen_sources(*rows, slots_per_device)
     return makespan
 
@@ -263,17 +273,17 @@ def held(table: IntArray, slots_per_device: int, experts: int) -> BoolArray:
     return on[..., :experts]
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _with_chosen_sources(old: bytes, new: bytes, slots_per_device: int) -> int:
     """Return one layer's makespan; the last answers are kept, for who judges policies asks again.
 
     Parameters
     ----------
     old, new
-        Expert in each slot, int64.
+        Expert in each slot, int32.
     slots_per_device
         Slots of each device.
     """
-    before, after = (np.frombuffer(row, dtype=np.int64) for row in (old, new))
+    before, after = (np.frombuffer(row, dtype=np.int32).astype(np.int64) for row in (old, new))
     _, moves = moves_between(before, after, slots_per_device)
     return round(choose_sources(moves).busiest_bytes)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moeopt.core.arguments import number, whole
 from moeopt.core.arrays import FloatArray, numbers_of, require_finite_nonnegative, require_shape
 from moeopt.core.errors import InstanceError
 from moeopt.placement.motion.alarm import Alarm, Seen, distance
@@ -103,10 +104,10 @@ class Estimate:
     def __init__(
         self, layers: int, experts: int, *, false_alarms: float = 1e-3, remembered: int = 8
     ) -> None:
-        if not 0.0 < false_alarms < 1.0:
+        if not 0.0 < number("false_alarms", false_alarms) < 1.0:
             rule = "must lie between 0 and 1"
             raise InstanceError("false_alarms", false_alarms, rule, "choose 0.001, say")
-        if remembered < 0:
+        if whole("remembered", remembered) < 0:
             raise InstanceError("remembered", remembered, "must be >= 0", "choose 8, say")
         self._shape = (layers, experts)
         self._alarm = Alarm(false_alarms)
@@ -215,10 +216,10 @@ class Estimate:
     def _like(self, window: Seen, nearest: float = np.inf) -> int | None:
         """Return the remembered regime that a window is nearest to, ``None`` if it fits none."""
         found = None
-        for number, seen in self._past.items():
+        for past, seen in self._past.items():
             value = self._alarm.fits(window, shares_of(seen.tokens), seen.size)
             if value is not None and value < nearest:
-                found, nearest = number, value
+                found, nearest = past, value
         return found
 
     def _enter(self, back: int | None, seen: Seen) -> None:
@@ -232,7 +233,7 @@ class Estimate:
             self._regime = self._numbers
         else:
             self._regime, seen = back, self._past.pop(back)
-        for number in list(self._past)[: max(len(self._past) - self._remembered, 0)]:
-            del self._past[number]
+        for past in list(self._past)[: max(len(self._past) - self._remembered, 0)]:
+            del self._past[past]
         self._averages.restart(seen)
         self._alarm.restart()

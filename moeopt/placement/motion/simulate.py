@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from moeopt.core.arguments import whole
+from moeopt.core.arguments import number, whole
 from moeopt.core.arrays import FloatArray, IntArray, require_finite_nonnegative
 from moeopt.core.errors import InstanceError
 from moeopt.placement.motion.costs import Costs, free_s, transfers
@@ -45,7 +45,7 @@ class World:
             if whole(name, getattr(self, name)) < 1:
                 raise InstanceError(name, getattr(self, name), "must be >= 1", "raise it")
         tokens = self.batch_tokens
-        if tokens is not None and not (math.isfinite(tokens) and tokens > 0):
+        if tokens is not None and not 0 < number("batch_tokens", tokens) < math.inf:
             raise InstanceError("batch_tokens", tokens, "must be a finite number > 0", "correct it")
 
     @property
@@ -156,7 +156,72 @@ class Run:
         return len(self.tables) - 1
 
 
-def simulate(windows: FloatArray, table: IntArray, policy: Policy, world: World) -> Run:
+class Meter:
+    """What batches and migrations of a stream take, each worked out once.
+
+    For who tries many policies on it: pass one to all runs in worlds of the same costs.
+
+    Parameters
+    ----------
+    windows
+        Tokens of each expert, shape ``(windows, layers, experts)``.
+    world
+        Its costs, slots and tokens of a batch are read.
+    """
+
+    def __init__(self, windows: FloatArray, world: World) -> None:
+        check_windows(windows)
+        #: Layers and experts.
+        self.shape = windows.shape[1:]
+        self._windows = windows
+        self._world = world
+        self._plans: dict[bytes, int] = {}
+        self._batches: dict[tuple[int, int], tuple[float, float, float]] = {}
+        self._moves: dict[tuple[int, int], tuple[float, int]] = {}
+
+    def batch(self, window: int, table: IntArray) -> tuple[float, float, float]:
+        """Return a batch's seconds, those with free ports, and its imbalance.
+
+        Parameters
+        ----------
+        window
+            Its number.
+        table
+            The plan in force.
+        """
+        key = window, self._number(table)
+        if key not in self._batches:
+            self._batches[key] = self._batch(self._windows[window], table)
+        return self._batches[key]
+
+    def migration(self, old: IntArray, new: IntArray) -> tuple[float, int]:
+        """Return the seconds of ports from one plan to another, and the experts that are copied."""
+        key = self._number(old), self._number(new)
+        if key not in self._moves:
+            copied = transfers(old, new, self._world.slots_per_device)
+            self._moves[key] = self._world.migration_s(old, new), copied
+        return self._moves[key]
+
+    def _number(self, table: IntArray) -> int:
+        return self._plans.setdefault(table.tobytes(), len(self._plans))
+
+    def _batch(self, loads: FloatArray, table: IntArray) -> tuple[float, float, float]:
+        world, costs = self._world, self._world.costs
+        served = costs.served(world.batch_loads(loads), table, world.slots_per_device)
+        time = costs.of_served(served)
+        load = served / costs.relative_speed
+        mean = served.sum(axis=-1) / costs.relative_speed.sum()
+        ratio = np.divide(load.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0)
+        return float(time.total_s.sum()), float(free_s(time).sum()), float(ratio.mean())
+
+
+def simulate(
+    windows: FloatArray,
+    table: IntArray,
+    policy: Policy,
+    world: World,
+    meter: Meter | None = None,
+) -> Run:
     """Run a policy over a stream.
 
     After each window the policy sees its loads and may give a new plan. Blocking: serving stops
@@ -176,6 +241,8 @@ def simulate(windows: FloatArray, table: IntArray, policy: Policy, world: World)
         Is started afresh.
     world
         What is served and what it costs.
+    meter
+        Of these windows and costs, if other runs share it.
 
     Raises
     ------
@@ -183,24 +250,29 @@ def simulate(windows: FloatArray, table: IntArray, policy: Policy, world: World)
         If the shapes do not fit, or a plan leaves an expert out.
     """
     check_windows(windows)
-    server = Server(world, table, windows.shape[2])
+    server = Server(world, table, meter or Meter(windows, world))
     policy.start(world, table)
     wanted = table
     for loads in windows:
-        server.serve(loads, wanted)
+        server.serve(wanted)
         new = policy.observe(loads, wanted)
         wanted = wanted if new is None else new
     return server.run(policy.name)
 
 
 def replay(
-    windows: FloatArray, table: IntArray, plans: Sequence[IntArray], world: World, name: str
+    windows: FloatArray,
+    table: IntArray,
+    plans: Sequence[IntArray],
+    world: World,
+    name: str,
+    meter: Meter | None = None,
 ) -> Run:
     """Run a stream whose plans are known beforehand.
 
     Parameters
     ----------
-    windows, table, world
+    windows, table, world, meter
         As for `simulate`.
     plans
         The plan wanted from each window on, one for each window.
@@ -208,9 +280,12 @@ def replay(
         For tables.
     """
     check_windows(windows)
-    server = Server(world, table, windows.shape[2])
-    for loads, wanted in zip(windows, plans, strict=True):
-        server.serve(loads, wanted)
+    if len(plans) != len(windows):
+        rule = f"must be one for each of the {len(windows)} windows"
+        raise InstanceError("plans", f"<{len(plans)} plans>", rule, "repeat a plan that stays")
+    server = Server(world, table, meter or Meter(windows, world))
+    for wanted in plans:
+        server.serve(wanted)
     return server.run(name)
 
 
@@ -223,14 +298,14 @@ class Server:
         What is served and what it costs.
     table
         The plan in force at the start.
-    experts
-        Experts of each layer.
+    meter
+        Of the windows, and of the world's costs.
     """
 
-    def __init__(self, world: World, table: IntArray, experts: int) -> None:
+    def __init__(self, world: World, table: IntArray, meter: Meter) -> None:
         self._world = world
-        self._experts = experts
-        self._table = self._checked(table, len(table))
+        self._meter = meter
+        self._table = self._checked(table)
         #: What is on its way, and the seconds of free ports that it still needs.
         self._coming: IntArray | None = None
         self._left_s = 0.0
@@ -238,26 +313,24 @@ class Server:
         self._windows: list[tuple[float, float, int, float]] = []
         self._moved = 0
 
-    def serve(self, loads: FloatArray, wanted: IntArray) -> None:
-        """Serve one window.
+    def serve(self, wanted: IntArray) -> None:
+        """Serve the next window.
 
         Parameters
         ----------
-        loads
-            Shape ``(layers, experts)``.
         wanted
             The plan that is to serve it; its migration begins now, unless one is on its way.
         """
         stopped_s = 0.0
         if self._coming is None and not np.array_equal(wanted, self._table):
-            stopped_s = self._begin(self._checked(wanted, len(self._table)))
-        batches = self._world.batches_per_window
-        batch_s, ports_s, imbalance = self._batch(loads, self._table)
+            stopped_s = self._begin(self._checked(wanted))
+        batches, window = self._world.batches_per_window, len(self._windows)
+        batch_s, ports_s, imbalance = self._meter.batch(window, self._table)
         if self._coming is not None:
             old = batches_until(self._left_s, ports_s)
             if old <= batches:
                 self._table, self._coming = self._coming, None
-                new_s, _, new_imbalance = self._batch(loads, self._table)
+                new_s, _, new_imbalance = self._meter.batch(window, self._table)
                 share = old / batches
                 batch_s = share * batch_s + (1.0 - share) * new_s
                 imbalance = share * imbalance + (1.0 - share) * new_imbalance
@@ -281,8 +354,8 @@ class Server:
 
     def _begin(self, wanted: IntArray) -> float:
         """Begin a migration, and return the seconds that serving stops for it."""
-        seconds = self._world.migration_s(self._table, wanted)
-        self._moved += transfers(self._table, wanted, self._world.slots_per_device)
+        seconds, copied = self._meter.migration(self._table, wanted)
+        self._moved += copied
         self._tables.append(wanted)
         if self._world.overlapped and seconds > 0:
             self._coming, self._left_s = wanted, seconds
@@ -290,30 +363,24 @@ class Server:
         self._table = wanted
         return seconds
 
-    def _batch(self, loads: FloatArray, table: IntArray) -> tuple[float, float, float]:
-        """Return a batch's seconds, those with free ports, and its imbalance."""
-        world, costs = self._world, self._world.costs
-        served = costs.served(world.batch_loads(loads), table, world.slots_per_device)
-        time = costs.of_served(served)
-        load = served / costs.relative_speed
-        mean = served.sum(axis=-1) / costs.relative_speed.sum()
-        ratio = np.divide(load.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0)
-        return float(time.total_s.sum()), float(free_s(time).sum()), float(ratio.mean())
-
-    def _checked(self, table: IntArray, layers: int) -> IntArray:
+    def _checked(self, table: IntArray) -> IntArray:
         """Return the plan if it can serve."""
+        layers, experts = self._meter.shape
         shape = (layers, self._world.num_slots)
-        if table.shape != shape:
+        if np.shape(table) != shape:
             raise InstanceError(
-                "table", f"<shape {table.shape}>", f"must have shape {shape}", "correct the plan"
+                "table",
+                f"<shape {np.shape(table)}>",
+                f"must have shape {shape}",
+                "correct the plan",
             )
-        if table.min() < -1 or table.max() >= self._experts:
-            rule = f"must be -1 to {self._experts - 1}"
+        if table.dtype.kind not in "iu" or table.min() < -1 or table.max() >= experts:
+            rule = f"must be whole numbers from -1 to {experts - 1}"
             raise InstanceError("table", "<experts>", rule, "correct the plan")
-        index = np.arange(layers)[:, None] * self._experts + table
-        copies = np.bincount(index[table >= 0], minlength=layers * self._experts)
+        index = np.arange(layers)[:, None] * experts + table
+        copies = np.bincount(index[table >= 0], minlength=layers * experts)
         if copies.min() == 0:
-            layer, expert = divmod(int(np.argmin(copies)), self._experts)
+            layer, expert = divmod(int(np.argmin(copies)), experts)
             rule = f"must have a copy of expert {expert}"
             raise InstanceError(f"table[{layer}]", "<slots>", rule, "place every expert")
         return table
@@ -334,10 +401,10 @@ def batches_until(left_s: float, ports_s: float) -> float:
 
 def check_windows(windows: FloatArray) -> None:
     """Raise `InstanceError` unless these are loads of windows."""
-    if windows.ndim != 3 or 0 in windows.shape:
+    if not isinstance(windows, np.ndarray) or windows.ndim != 3 or 0 in windows.shape:
         raise InstanceError(
             "windows",
-            f"<shape {windows.shape}>",
+            f"<shape {getattr(windows, 'shape', 'unknown')}>",
             "must have shape (windows, layers, experts)",
             "add the missing axis",
         )

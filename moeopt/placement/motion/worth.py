@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -164,10 +165,16 @@ class Offer:
         now = costs.of_served(costs.served(draws, tables[0], slots_per_device))
         saved = np.zeros((len(tables), len(tables[0])))
         experts = np.zeros(saved.shape)
-        for i, table in enumerate(tables):
-            gains = now.total_s - costs.layers_s(draws, table, slots_per_device)
-            saved[i] = each @ gains - standard_error(gains, each)
-            experts[i] = migration_experts(tables[0], table, slots_per_device)
+        for i, (before, table) in enumerate(pairwise(tables), start=1):
+            # Along a front few layers change from plan to plan.
+            saved[i], experts[i] = saved[i - 1], experts[i - 1]
+            part = np.flatnonzero((table != before).any(axis=1))
+            if not len(part):
+                continue
+            then_s = costs.layers_s(draws[:, part], table[part], slots_per_device)
+            gains = now.total_s[:, part] - then_s
+            saved[i, part] = each @ gains - standard_error(gains, each)
+            experts[i, part] = migration_experts(tables[0][part], table[part], slots_per_device)
         expert_s = costs.expert_bytes / float(costs.port_bytes_per_s.min())
         free = float((each @ free_s(now)).sum())
         return cls(np.stack(tables), saved, expert_s * experts, free)

@@ -22,21 +22,31 @@ def test_never_keeps_its_plan():
 
 
 def test_periodic_plans_the_sum_of_the_last_windows_every_period():
-    """Every 2 windows over 3: after the second, of what there is; after the fourth, of 2 to 4."""
+    """Every 4 windows over 3, first after a quarter as vLLM: after window 1, then of 3 to 5."""
     planned = []
 
     def planner(loads, slots, devices):
         planned.append((loads.tolist(), slots, devices))
         return TABLE
 
-    windows = np.arange(1.0, 6.0)[:, None, None] * np.ones((5, 1, 4))
-    policy = Periodic(2, 3, planner)
-    assert policy.name == "every 2 over 3"
+    windows = np.arange(1.0, 9.0)[:, None, None] * np.ones((8, 1, 4))
+    policy = Periodic(4, 3, planner)
+    assert policy.name == "every 4 over 3"
     for _ in range(2):
         # Started afresh it remembers nothing.
         planned.clear()
         simulate(windows, TABLE, policy, WORLD)
-        assert planned == [([[3.0] * 4], 4, 2), ([[9.0] * 4], 4, 2)]
+        assert planned == [([[1.0] * 4], 4, 2), ([[12.0] * 4], 4, 2)]
+
+
+@pytest.mark.parametrize(("period", "after"), [(1, [1, 2, 3]), (2, [1, 3, 5]), (8, [2, 10])])
+def test_periodic_starts_three_quarters_through_its_period(period, after):
+    """As vLLM's ``expert_rearrangement_step`` does: ``max(0, interval - interval // 4)``."""
+    seen = []
+    policy = Periodic(period, 1, lambda loads, slots, devices: seen.append(loads[0, 0]) or TABLE)
+    windows = np.arange(1.0, after[-1] + 1.0)[:, None, None] * np.ones((after[-1], 1, 4))
+    simulate(windows, TABLE, policy, WORLD)
+    assert seen == after
 
 
 def test_periodic_sums_its_period_unless_told_otherwise():

@@ -26,7 +26,7 @@ def schedules(windows, tables, world):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(streams())
 def test_no_schedule_of_its_plans_is_cheaper_and_it_is_one_of_them(stream):
     """Equal to the best of all schedules; blocking, layers may part and so be better still."""
@@ -111,7 +111,7 @@ def seconds_of(path, serving, moving_s, *, overlapped):
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.integers(1, 3))
 def test_the_way_found_with_bounds_is_the_best_of_all_ways(seed, overlapped, batches):
     """Whole numbers drawn at random; of migrations only bounds are known at first."""
@@ -143,7 +143,7 @@ def test_a_migration_that_arrives_late_may_be_the_better_one():
     assert best_path(serving, between, overlapped=True) == [1, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_bounds_enclose_the_makespan(data):
     """Of all pairs of plans; without copies and duplicates they meet."""

@@ -10,7 +10,7 @@ from motion_parts import Scripted, costs, streams
 from moeopt import InstanceError
 from moeopt.placement.motion import World, simulate
 from moeopt.placement.motion.baselines import Never
-from moeopt.placement.motion.simulate import replay
+from moeopt.placement.motion.simulate import Meter, replay
 
 #: Two devices, each with a slot for one of three experts and one more; 4 s of migration an expert.
 HERE = np.array([[0, 1, 2, 2]])
@@ -116,7 +116,7 @@ def test_windows_are_scaled_to_batches():
         assert run.total_s == pytest.approx(seconds, rel=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(streams(most_windows=5))
 def test_runs_add_up(stream):
     """Total is serving and stops; windows are batches under the plans that are in force."""
@@ -124,7 +124,10 @@ def test_runs_add_up(stream):
     wanted = [tables[number % len(tables)] for number in range(len(windows))]
     policy = Scripted([*wanted[1:], None])
     run = simulate(windows, wanted[0], policy, here)
-    again = replay(windows, wanted[0], wanted, here, "again")
+    # A meter that has served in another world is as good as a new one.
+    meter = Meter(windows, here)
+    replay(windows, wanted[0], wanted, replace(here, overlapped=not here.overlapped), "", meter)
+    again = replay(windows, wanted[0], wanted, here, "again", meter)
     assert run.total_s == again.total_s == run.serving_s + run.migration_s
     assert run.used.max() == run.replans
     if here.overlapped:
@@ -166,3 +169,25 @@ def test_worlds_that_are_none_are_refused(changes):
     """The error names the field."""
     with pytest.raises(InstanceError, match=next(iter(changes))):
         world(**changes)
+
+
+def test_a_plan_for_each_window():
+    """Two plans for four windows are refused, not cut short."""
+    with pytest.raises(InstanceError, match="plans"):
+        replay(WINDOWS, HERE, [HERE, THERE], world(), "few")
+
+
+@pytest.mark.parametrize(
+    ("windows", "table", "path"),
+    [
+        (WINDOWS.tolist(), HERE, "windows"),
+        (WINDOWS, HERE[0], "table"),
+        (WINDOWS, HERE.repeat(2, axis=0), "table"),
+        (WINDOWS, HERE.astype(float), "table"),
+    ],
+)
+def test_what_is_no_stream_or_plan_is_refused(windows, table, path):
+    """One sentence, whatever is given."""
+    with pytest.raises(InstanceError) as error:
+        simulate(windows, table, Never(), world())
+    assert error.value.path == path
