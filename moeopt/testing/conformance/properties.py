@@ -6,10 +6,7 @@ and returns whether it could check anything.
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ import msgspec
 from moeopt.core.progress import ProgressEvent
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Result, Status
 from moeopt.core.wing import Capabilities, Problem
+from moeopt.testing.conformance._fresh import ask
 from moeopt.testing.conformance.case import Case, below, equal, problem_json
 
 #: The limit that ``"deadline"`` sets, and the most a solve may take under it.
@@ -268,23 +266,12 @@ def check_fresh_process(case: Case, problem: Problem) -> bool:
         request = pickle.dumps((case.wing.name, method, problem, case.seed))
     except (pickle.PicklingError, AttributeError, TypeError):
         return False  # A method made in a function cannot be sent to another process.
-    environment = {
-        **os.environ,
-        "PYTHONHASHSEED": "4242",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
-    answer = subprocess.run(
-        [sys.executable, "-m", "moeopt.testing.conformance._fresh"],
-        input=request,
-        capture_output=True,
-        env=environment,
-        check=False,
-    )
-    said = f"in a fresh process it failed: {answer.stderr.decode()[-300:]}"
-    case.require(answer.returncode == 0, "fresh_process", problem, said)
+    answer = ask(request)
+    said = f"in a fresh process it failed: {answer.error[-300:]}"
+    case.require(not answer.error, "fresh_process", problem, said)
     table = "" if first.plan is None else problem_json(first.plan)
-    said = f"a fresh process gave {answer.stdout.decode()!r}, this one {table!r}"
-    case.require(answer.stdout.decode() == table, "fresh_process", problem, said)
+    said = f"a fresh process gave {answer.plan!r}, this one {table!r}"
+    case.require(answer.plan == table, "fresh_process", problem, said)
     return True
 
 
