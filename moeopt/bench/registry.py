@@ -17,6 +17,7 @@ _OWN_WORKLOADS = {
     "buffering": "moeopt.bench.buffering",
     "committee": "moeopt.bench.committee",
     "lambda": "moeopt.bench.aws_lambda",
+    "motion": "moeopt.bench.motion",
     "placement": "moeopt.bench.placement",
     "serverless": "moeopt.bench.serverless",
     "torch": "moeopt.bench.torch",

@@ -75,7 +75,7 @@ def run(setting: Setting) -> Report:
     """Order the replans of every shape with every scheduler."""
     found: dict[str, Orders] = {}
     every = QUICK_EVERY if setting.quick else EVERY
-    _warm_up()
+    warm_up()
     with contextlib.ExitStack() as stack:
         contenders = stack.enter_context(find(setting.peers)).contenders
         planner = next((one for one in contenders if one.name == PEER), ours("eplb"))
@@ -109,15 +109,22 @@ def sources_of(batches: Batches, expert: IntArray, moves: Moves) -> IntArray:
     return np.array([source[pair] for pair in wanted], dtype=np.int64)
 
 
-def _orders(
-    shape: str, every: int, planner: Contender, scheduler: types.ModuleType | None
+def orders_of(
+    plan: IntArray, replan: IntArray, slots: int, scheduler: types.ModuleType | None
 ) -> dict[str, list[Order]]:
-    row = SHAPES[shape]
-    slots = row.slots_per_device
-    tokens = loads("logn1", row.layers, row.experts)
-    plan, replan = (table_of(planner.bind(now, row)()) for now in (tokens, drift(tokens)))
+    """Return what every scheduler makes of each layer.
+
+    Parameters
+    ----------
+    plan, replan
+        Expert in each slot, before and after, ``(layers, slots)``.
+    slots
+        Of each rank.
+    scheduler
+        vLLM's, if it is there.
+    """
     found: dict[str, list[Order]] = {}
-    for old, new in zip(plan[::every], replan[::every], strict=True):
+    for old, new in zip(plan, replan, strict=True):
         expert, moves = moves_between(old, new, slots)
         if scheduler is not None:
             call = scheduler.schedule_migration_batches
@@ -132,6 +139,15 @@ def _orders(
             least = choose_sources(moves, half_duplex=not full).bound_bytes
             found.setdefault(name, []).append(_order(batches, least, seconds))
     return found
+
+
+def _orders(
+    shape: str, every: int, planner: Contender, scheduler: types.ModuleType | None
+) -> dict[str, list[Order]]:
+    row = SHAPES[shape]
+    tokens = loads("logn1", row.layers, row.experts)
+    plan, replan = (table_of(planner.bind(now, row)()) for now in (tokens, drift(tokens)))
+    return orders_of(plan[::every], replan[::every], row.slots_per_device, scheduler)
 
 
 def _with_sources(expert: IntArray, moves: Moves, source: IntArray) -> list[list[MigrationFlow]]:
@@ -153,7 +169,7 @@ def _timed(call: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[A
     return answer, time.perf_counter() - begun
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Compile the kernels."""
     for full in (False, True):
         schedule_migration_batches(
@@ -193,7 +209,9 @@ def _figures(found: Mapping[str, Orders]) -> list[Figure]:
         )
         for name in (PEER, KEPT, HALF)
     }
-    duplex = max(_length(orders[FULL]) / _length(orders[HALF]) for orders in found.values())
+    duplex = max(
+        length_of_all(orders[FULL]) / length_of_all(orders[HALF]) for orders in found.values()
+    )
     note = "" if worst[PEER] is not None else absent
     return [
         Figure("migration, vllm: length over busiest rank", worst[PEER], None, ".3f", note),
@@ -205,8 +223,9 @@ def _figures(found: Mapping[str, Orders]) -> list[Figure]:
 
 def _ratio(layers: Sequence[Order]) -> float:
     """Return the length of all layers over their bounds."""
-    return _length(layers) / sum(order.bound for order in layers)
+    return length_of_all(layers) / sum(order.bound for order in layers)
 
 
-def _length(layers: Sequence[Order]) -> int:
+def length_of_all(layers: Sequence[Order]) -> int:
+    """Return the sum of the layers' lengths."""
     return sum(order.length for order in layers)

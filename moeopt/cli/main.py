@@ -19,10 +19,12 @@ from moeopt.cli import (
     calibrate,
     check,
     export,
+    import_,
     instances,
     schema,
     show,
     solve,
+    sweep,
     version,
 )
 from moeopt.cli import run as run_command
@@ -31,10 +33,12 @@ from moeopt.core.errors import AdapterError, BackendError, InstanceError
 
 _COMMANDS = (
     solve,
+    sweep,
     check,
     show,
     run_command,
     export,
+    import_,
     schema,
     instances,
     bench,
@@ -83,9 +87,9 @@ def _guarded(args: argparse.Namespace) -> int:
         code = int(args.run(args))
         sys.stdout.flush()
     except InstanceError as error:
-        return _fail(str(error), BAD_INPUT)
+        return _fail(_told(error), BAD_INPUT)
     except (BackendError, AdapterError) as error:
-        return _fail(str(error), OUR_FAULT)
+        return _fail(_told(error), OUR_FAULT)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -98,13 +102,18 @@ def _guarded(args: argparse.Namespace) -> int:
             import traceback
 
             traceback.print_exc()
-        said = " ".join(str(error).split())
+        said = " ".join(_told(error).split())
         return _fail(
             f"internal error: {type(error).__name__}: {said}; please report it"
             " (MOEOPT_TRACEBACK=1 shows where)",
             OUR_FAULT,
         )
     return code
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says, and where in a sweep it was."""
+    return ", ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _fail(message: str, code: int) -> int:

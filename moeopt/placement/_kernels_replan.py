@@ -55,7 +55,7 @@ class Layer(NamedTuple):
 class State(NamedTuple):
     """Where a layer stands.
 
-    ``count``, ``holders`` of each expert: copies, and devices that hold it; ``share``, ``more``,
+    ``copies``, ``holders`` of each expert: copies, and devices that hold it; ``share``, ``more``,
     ``fewer``: the load of a copy, and with one copy more or one less;
     ``holder[e, :holders[e]]`` are these devices. ``on``, ``held`` ``(devices, experts + 1)``:
     copies now, and whether the previous plan had one. ``clean``: devices that hold only what they
@@ -63,7 +63,7 @@ class State(NamedTuple):
     that the previous plan lacks. ``spare``, ``others``: scratch.
     """
 
-    count: np.ndarray
+    copies: np.ndarray
     holders: np.ndarray
     share: np.ndarray
     more: np.ndarray
@@ -127,7 +127,7 @@ def descend_layers(
     steps
         Out, ``(layers,)``: steps taken.
     allowed, pinned
-        ``(layers or 1, experts + 1, devices)``.
+        ``(layers or 1, experts + 1, devices)``, each on its own.
     """
     devices, experts = rules.slow.size, load.shape[1]
     state = State(
@@ -149,7 +149,6 @@ def descend_layers(
         np.zeros((table.shape[1], 2)),
     )
     for k in range(load.shape[0]):
-        mask = k if allowed.shape[0] > 1 else 0
         sizes = size[k, : experts - 1]
         layer = Layer(
             table[k],
@@ -157,8 +156,8 @@ def descend_layers(
             size[k],
             sizes.min(),
             sizes.max(),
-            allowed[mask],
-            pinned[mask],
+            allowed[k if len(allowed) > 1 else 0],
+            pinned[k if len(pinned) > 1 else 0],
         )
         state.left[:] = room[k]
         state.node_left[:] = node_room[k]
@@ -241,7 +240,7 @@ def _exchange(hot, action, layer, rules, state):
 def _copy_elsewhere(hot, action, layer, rules, state):
     """Return the better of `action` and one more copy of an expert of `hot`, elsewhere."""
     table, size, allowed = layer.table, layer.size, layer.allowed
-    count, share, heat, on, held = state.count, state.share, state.heat, state.on, state.held
+    count, share, heat, on, held = state.copies, state.share, state.heat, state.on, state.held
     more = state.more
     slows, per_device, spare, others = rules.slow, rules.per_device, state.spare, state.others
     top = heat[hot]
@@ -282,7 +281,7 @@ def _spare_slots(hot, bar, layer, rules, state):
     below `bar`, and by how much each remaining copy gets heavier.
     """
     table, pinned = layer.table, layer.pinned
-    count, share, fewer, heat, on = state.count, state.share, state.fewer, state.heat, state.on
+    count, share, fewer, heat, on = state.copies, state.share, state.fewer, state.heat, state.on
     holders, holder, spare, others = state.holders, state.holder, state.spare, state.others
     slows, slot_start = rules.slow, rules.slot_start
     ghost = count.size - 1
@@ -313,7 +312,7 @@ def _spare_slots(hot, bar, layer, rules, state):
 def _give_up(hot, action, layer, rules, state):
     """Return the better of `action` and another expert's copy in a slot of `hot`."""
     table, size, allowed = layer.table, layer.size, layer.allowed
-    count, share, on, held = state.count, state.share, state.on, state.held
+    count, share, on, held = state.copies, state.share, state.on, state.held
     per_device, more = rules.per_device, state.more
     ghost = size.size - 1
     top = state.heat[hot]
@@ -409,10 +408,10 @@ def _do(action, hot, layer, rules, state, written):
 @kernel
 def _reshare(e, more, layer, rules, state):
     """Give e one copy more or less: every copy that it has now carries another share."""
-    state.count[e] += more
-    share = layer.load[e] / max(state.count[e], 1)
-    state.more[e] = layer.load[e] / (state.count[e] + 1)
-    state.fewer[e] = layer.load[e] / max(state.count[e] - 1, 1)
+    state.copies[e] += more
+    share = layer.load[e] / max(state.copies[e], 1)
+    state.more[e] = layer.load[e] / (state.copies[e] + 1)
+    state.fewer[e] = layer.load[e] / max(state.copies[e] - 1, 1)
     for t in range(state.holders[e]):
         q = state.holder[e, t]
         state.heat[q] += (share - state.share[e]) * state.on[q, e] * rules.slow[q]
@@ -478,7 +477,7 @@ def _take_stock(layer, rules, state):
     """Count copies and holders, sum the devices' heat, and book what is there already."""
     table, load = layer.table, layer.load
     count, holders, holder, on, held = (
-        state.count,
+        state.copies,
         state.holders,
         state.holder,
         state.on,
@@ -511,8 +510,8 @@ def _take_stock(layer, rules, state):
 
 
 @kernel
-def hulls(trails, points, kept):
-    """Mark in each trail the corners of its lower convex hull: least heat over copied size.
+def hulls(trails, points, convex, kept):
+    """Mark in each trail the corners of its lower hull: least heat over copied size.
 
     Parameters
     ----------
@@ -520,6 +519,8 @@ def hulls(trails, points, kept):
         ``(layers, points, 2)``: size and heat, points of each layer in ascending order of size.
     points
         ``(layers,)``: how many each layer has.
+    convex
+        Whether the hull is convex; else every point is a corner that no other is as good as.
     kept
         Out, ``(layers, points)``: the corners' numbers in order; -1 after the last.
     """
@@ -531,7 +532,7 @@ def hulls(trails, points, kept):
                 continue
             while corners > 0 and size <= trails[k, kept[k, corners - 1], 0]:
                 corners -= 1
-            while corners > 1:
+            while convex and corners > 1:
                 p, q = kept[k, corners - 2], kept[k, corners - 1]
                 before = (trails[k, p, 1] - trails[k, q, 1]) * (size - trails[k, q, 0])
                 after = (trails[k, q, 1] - heat) * (trails[k, q, 0] - trails[k, p, 0])

@@ -45,7 +45,7 @@ class Trails:
 
     def row(self, row: int, step: int) -> IntArray:
         """Return the table of a row after some steps, ``(slots,)``."""
-        table = self.start[row].copy()
+        table: IntArray = self.start[row].copy()
         done = self.writes[row, :step].reshape(-1, 2)
         done = done[done[:, 0] >= 0]
         # Of several entries for one slot the last stays.
@@ -256,7 +256,8 @@ def corners(trails: Sequence[Trails], layers: int) -> tuple[Turns, Turns]:
     """Return where layers begin, and their turns from there in the order of what a byte buys.
 
     Each layer goes along the lower convex hull of its trails' heat over size: of all ways to spend
-    any number of bytes, no convex combination of the layers' plans is better.
+    any number of bytes, no convex combination of the layers' plans is better. A layer that has the
+    bytes for itself goes by every point that none other is as good as.
 
     Parameters
     ----------
@@ -276,13 +277,15 @@ def corners(trails: Sequence[Trails], layers: int) -> tuple[Turns, Turns]:
     padded = np.zeros((layers, int(count.max(initial=0)), 2))
     padded[every.layer, place] = np.stack([every.size, every.heat], axis=1)
     kept = np.zeros(padded.shape[:2], dtype=np.int64)
-    hulls(padded, count, kept)
+    hulls(padded, count, layers > 1, kept)
     layer, at = np.nonzero(kept >= 0)
     corner = every.part(first[layer] + kept[layer, at])
     begins = corner.part(np.flatnonzero(at == 0))
     turns = np.flatnonzero(at > 0)
     gained = corner.heat[turns - 1] - corner.heat[turns]
     paid = corner.size[turns] - corner.size[turns - 1]
+    if layers == 1:
+        return begins, corner.part(turns)
     # Within a layer the slopes fall, so that its turns keep their order.
     best_first = np.argsort(-gained / paid, kind="stable")
     return begins, corner.part(turns[best_first])

@@ -9,11 +9,11 @@ import numpy as np
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.placement.arrays import NoPlacementError
 from moeopt.placement.descent import Ground, Trails, Turns, corners
-from moeopt.placement.plan import Arrivals, arrivals, held_before, layer_copies, near_before
+from moeopt.placement.plan import Arrivals, arrivals, held_before, near_before
 from moeopt.placement.problem import PlacementProblem
 
-#: How often layers that met a limit of devices or nodes go on around it.
-ROUNDS = 4
+#: How often, at most, layers that met a limit of devices or nodes go on around it.
+ROUNDS = 32
 
 #: Relative slack of sums of bytes.
 _ROUNDED = 1 + 1e-12
@@ -32,22 +32,54 @@ def rationed(
     NoPlacementError
         If already the first plans break a limit.
     """
-    store = _Store(problem, np.stack([_row(trails, begins, i) for i in range(len(begins))]))
-    if not store.fits():
+    start = _starts(trails[0])
+    ways = [begins]
+    if (begins.size < start.size).any():
+        # Where less is copied first, what is left may be too little for the next turn.
+        ways.append(start)
+    found = []
+    for way in ways:
+        store = _Store(problem, np.stack([_row(trails, way, i) for i in range(len(way))]))
+        if store.fits():
+            better = turns.part(np.flatnonzero(turns.heat < way.heat[turns.layer]))
+            found.append((way, _taken(problem, ground, trails, store, better)))
+    if not found:
         raise NoPlacementError("no_plan_found: the limits forbid what the rules ask to be moved")
+    return min(found, key=lambda one: _end(*one))
+
+
+def _starts(trails: Trails) -> Turns:
+    """Return where the trails of all layers start."""
+    begun = np.zeros(len(trails.layers), dtype=np.int64)
+    heat, size, number = trails.heat[:, 0], np.round(trails.size[:, 0], 6), trails.number[:, 0]
+    return Turns(trails.layers, begun, np.arange(len(begun)), begun, heat, size, number)
+
+
+def _end(begins: Turns, turns: Turns) -> float:
+    """Return the sum over layers of the heat after all turns."""
+    heat = begins.heat.copy()
+    # Of several turns of one layer the last counts.
+    heat[turns.layer] = turns.heat
+    return float(heat.sum())
+
+
+def _taken(
+    problem: PlacementProblem, ground: Ground, trails: list[Trails], store: _Store, turns: Turns
+) -> Turns:
+    """Take turns from what the store holds on, and go on around the limits that are met."""
     taken: list[Turns] = []
     for _ in range(ROUNDS):
         kept, met = _take(store, trails, turns)
         taken.append(turns.part(kept))
-        if len(met) == 0:
+        # Nothing fits any more, or what is left is less than a step in all.
+        if len(met) == 0 or (len(kept) == 0 and len(taken) > 1):
             break
-        room = store.room(met)
-        again = ground.at(problem, store.table).descend(store.table[met], met, *room)
+        again = ground.at(problem, store.table).descend(store.table[met], met, *store.room(met))
         trails.append(again)
-        fresh_begins, turns = corners([again], problem.num_layers)
-        moved_on = fresh_begins.part(np.flatnonzero(fresh_begins.step > 0))
+        onwards, turns = corners([again], problem.num_layers)
+        moved_on = onwards.part(np.flatnonzero(onwards.step > 0))
         turns = _numbered(Turns.joined([moved_on, turns]), len(trails) - 1)
-    return begins, Turns.joined(taken)
+    return Turns.joined(taken)
 
 
 def _take(store: _Store, trails: Sequence[Trails], turns: Turns) -> tuple[IntArray, IntArray]:
@@ -65,7 +97,7 @@ def _take(store: _Store, trails: Sequence[Trails], turns: Turns) -> tuple[IntArr
 
 
 def _row(trails: Sequence[Trails], turns: Turns, i: int) -> IntArray:
-    return trails[turns.trail[i]].row(turns.row[i], turns.step[i])
+    return trails[int(turns.trail[i])].row(int(turns.row[i]), int(turns.step[i]))
 
 
 def _numbered(turns: Turns, trail: int) -> Turns:
@@ -83,7 +115,8 @@ class _Store:
         self.held: BoolArray = held_before(problem)
         self.near: BoolArray = near_before(problem)
         self.size = problem.bytes_of_experts()
-        self.node_of = np.eye(problem.cluster.num_nodes)[problem.cluster.device_node()]
+        self.device = problem.slot_device()
+        self.node = problem.cluster.device_node()
         found: Arrivals = arrivals(problem, table)
         self.device_bytes, self.node_bytes = found.device_bytes, found.node_bytes
         self.device_limit, self.node_limit = (
@@ -102,16 +135,27 @@ class _Store:
 
     def put(self, layer: int, row: IntArray) -> bool:
         """Put another table in a layer if it fits; tell whether it did."""
-        new = (layer_copies(self.problem, row) > 0) & ~self.held[layer]
-        size = self.size[layer][:, None]
         before = self.device_bytes[layer].copy(), self.node_bytes[layer].copy()
-        self.device_bytes[layer] = (new * size).sum(axis=0)
-        self.node_bytes[layer] = ((new & ~self.near[layer]) * size).sum(axis=0) @ self.node_of
+        self.device_bytes[layer], self.node_bytes[layer] = self._brings(layer, row)
         if self.fits():
             self.table[layer] = row
             return True
         self.device_bytes[layer], self.node_bytes[layer] = before
         return False
+
+    def _brings(self, layer: int, row: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return what a row of slots brings to each device, and from other nodes to each node."""
+        devices = self.problem.num_devices
+        # Looked up slot by slot: a table of all experts on all devices is far larger.
+        pairs = np.unique((row * devices + self.device)[row >= 0])
+        expert, device = np.divmod(pairs, devices)
+        size = np.where(self.held[layer, expert, device], 0.0, self.size[layer, expert])
+        far = np.where(self.near[layer, expert, device], 0.0, size)
+        node = self.node[device]
+        nodes = self.problem.cluster.num_nodes
+        by_device: FloatArray = np.bincount(device, size, devices).astype(np.float64)
+        by_node: FloatArray = np.bincount(node, far, nodes).astype(np.float64)
+        return by_device, by_node
 
     def room(self, layers: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return what may arrive in each of some layers, ``(layers, devices)``, ``(…, nodes)``."""

@@ -23,6 +23,7 @@ from moeopt.placement import balance
 from moeopt.placement.arrays import NoPlacementError
 from moeopt.placement.bounds import layer_bounds
 from moeopt.placement.descent import Ground, Trails, Turns, corners
+from moeopt.placement.detours import detours
 from moeopt.placement.plan import PlacementPlan, copies_of
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import memory_can_bind
@@ -53,6 +54,8 @@ class Front:
     objective: FloatArray
     imbalance: FloatArray
     bound: float
+    # Turns that each point has taken: some lead to no point.
+    _taken: IntArray
     _begins: Turns
     _turns: Turns
     _trails: tuple[Trails, ...]
@@ -62,7 +65,7 @@ class Front:
 
     def table(self, point: int) -> IntArray:
         """Return a point's plan: the expert in each slot, shape ``(layers, slots)``."""
-        turns = Turns.joined([self._begins, self._turns.part(slice(range(len(self))[point]))])
+        turns = Turns.joined([self._begins, self._turns.part(slice(self._taken[point]))])
         # Of several turns of one layer the last counts.
         last = np.zeros(len(self._begins), dtype=np.int64)
         last[turns.layer] = np.arange(len(turns))
@@ -156,7 +159,7 @@ def replan(
     >>> from moeopt.placement.replan import replan
     >>> found = replan([[0, 1, 2, 3]], [[4.0, 3.0, 2.0, 1.0]], devices=2)
     >>> found.physical_to_logical.tolist(), found.transfers, found.imbalance
-    ([[0, 3, 2, 1]], 2, 1.0)
+    ([[2, 1, 0, 3]], 2, 1.0)
     """
     from moeopt.describe.cluster import Cluster
 
@@ -229,6 +232,7 @@ def replan_front(
             moved = start.copy()
             moved[far] = table
             trails.append(ground.at(problem, moved).descend(table, far))
+    trails += detours(problem, ground, trails)
     begins, turns = corners(trails, problem.num_layers)
     if problem.limits_moves():
         from moeopt.placement.rationing import rationed
@@ -266,8 +270,9 @@ def _fresh(
     """
     from moeopt.placement.relabel import device_kinds, relabelled
 
-    if len(layers) == 0:
-        return layers, near[:0]
+    # Pairs are of numbered layers, and nothing plain.
+    if len(layers) == 0 or problem.pinned or problem.forbidden:
+        return layers[:0], near[:0]
     part = _without_previous(problem, layers)
     if not balance.is_plain(part):
         return layers[:0], near[:0]
@@ -320,17 +325,19 @@ def _front(
     weighed /= len(begins)
     # A layer without tokens is as even as can be.
     idle = np.mean(ground.mean == 0)
-    imbalance = (
-        idle
-        + weighed[: len(begins)].sum()
-        + np.concatenate([[0.0], np.cumsum(weighed[len(begins) :])])
-    )
+    begun = idle + weighed[: len(begins)].sum()
+    imbalance = begun + np.concatenate([[0.0], np.cumsum(weighed[len(begins) :])])
+    # Around a limit a layer may come to a better plan that moves no more.
+    least_after = np.minimum.accumulate(changes["size"][::-1])[::-1]
+    kept = np.flatnonzero(changes["size"] < np.append(least_after[1:], np.inf))
     return Front(
-        moved_bytes=changes["size"],
-        transfers=np.rint(changes["number"]).astype(np.int64),
-        objective=changes["heat"],
-        imbalance=imbalance,
+        moved_bytes=changes["size"][kept],
+        transfers=np.rint(changes["number"][kept]).astype(np.int64),
+        objective=changes["heat"][kept],
+        # None is below 1 but by rounding.
+        imbalance=np.maximum(imbalance[kept], 1.0),
         bound=bound,
+        _taken=kept,
         _begins=begins,
         _turns=turns,
         _trails=trails,

@@ -65,8 +65,8 @@ def test_json_on_standard_output_is_alone_there(
 
 
 def test_unknown_workloads_and_paths_are_bad_input(toy: list[Setting]) -> None:
-    names = "aurora, buffering, committee, lambda, placement, serverless, torch, toy, transfers"
-    with pytest.raises(InstanceError, match=f"must be one of {names}"):
+    names = "aurora, buffering, committee, lambda, motion, placement, serverless, torch, toy"
+    with pytest.raises(InstanceError, match=f"must be one of {names}, transfers"):
         command.run("nonsense", quick=True)
     with pytest.raises(InstanceError, match="--peers"):
         command.run("toy", quick=True, peers=["no/such/folder"])
@@ -77,8 +77,8 @@ def test_a_workload_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_WORKLOADS", {})
     mine = registry.register(Workload(name="mine", summary="", run=lambda setting: Report()))
     assert registry.workload_named("mine") is mine
-    names = ["aurora", "buffering", "committee", "lambda", "mine", "placement", "serverless"]
-    names += ["torch"]
+    names = ["aurora", "buffering", "committee", "lambda", "mine", "motion", "placement"]
+    names += ["serverless", "torch"]
     assert registry.workload_names() == [*names, "transfers"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = {
     "numba", "ortools", "pulp", "scipy", "matplotlib", "torch", "networkx", "pandas",
-    "boto3", "botocore", "moto", "flask", "awslambdaric",
+    "boto3", "botocore", "moto", "flask", "awslambdaric", "joblib", "ray", "distributed",
 }  # fmt: skip
 
 _LIST = "import sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
@@ -28,6 +28,7 @@ def _loaded(code: str) -> set[str]:
         "import moeopt",
         "from moeopt.cli.main import main; main(['--help'])",
         "from moeopt.cli.main import main; main(['solve', '--help'])",
+        "from moeopt.cli.main import main; main(['sweep', '--help'])",
         "from moeopt.cli.main import main; main(['lambda', 'deploy', '--help'])",
     ],
 )

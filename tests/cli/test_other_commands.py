@@ -109,7 +109,8 @@ def test_usage(run: Run, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["solve", "check", "show", "export", "import", "schema", "instances", "bench"]
+    "command",
+    ["solve", "sweep", "check", "show", "export", "import", "schema", "instances", "bench"],
 )
 def test_every_command_has_help(run: Run, command: str) -> None:
     assert command in run("--help").out

@@ -45,6 +45,14 @@ def test_deepseek_v3(tmp_path: Path) -> None:
     assert float(gap) < 0.2
 
 
+def test_how_many_slots(tmp_path: Path) -> None:
+    out = _printed("placement_how_many_slots.py", tmp_path)
+    rows = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+)", out, re.M)
+    assert [int(spare) for spare, *_ in rows] == list(range(0, 33, 4))
+    assert all(float(bound) <= float(found) for _, found, bound in rows)
+    assert "within 1 % of the best: 4 redundant slots, 23.0 GB on a device" in out
+
+
 def test_your_loads(tmp_path: Path) -> None:
     out = _printed("placement_your_loads.py", tmp_path)
     assert all(float(value) < 1.01 for value in re.findall(r"1\.\d+", out.splitlines()[0]))
@@ -57,6 +65,29 @@ def test_scenarios(tmp_path: Path) -> None:
         name: float(v) for name, v in re.findall(r"^(\w+) .* held out ([\d.]+)$", out, re.M)
     }
     assert held_out["search"] < held_out["lpt"] < held_out["contiguous"]
+
+
+def test_robust(tmp_path: Path) -> None:
+    out = _printed("placement_robust.py", tmp_path)
+    alone, shrunk = re.findall(r" held out ([\d.]+)$", out, re.M)
+    assert float(shrunk) < float(alone)
+    plans = dict(re.findall(r"^one plan, (\w+) +intent ([\d.]+)", out, re.M))
+    assert float(plans["mean_max"]) < 1.05 < float(plans["max_load"])
+    one, _, best = (float(took) for took in re.findall(r"([\d.]+) ms a batch", out))
+    assert best <= one
+    assert re.search(r"^a plan for each pays if tasks last \d+ s$", out, re.M)
+
+
+def test_replan(tmp_path: Path) -> None:
+    out = _printed("placement_replan.py", tmp_path)
+    rows = re.findall(r"^imbalance [\d.]+: (\d+) copies, .* ([\d.]+) ms$", out, re.M)
+    assert len(rows) == 3
+    copies, took = zip(*((int(number), float(ms)) for number, ms in rows), strict=True)
+    assert list(copies) == sorted(copies)
+    fresh = re.findall(r"^planned afresh, .*: (\d+) copies, .* ([\d.]+) ms$", out, re.M)[0]
+    assert copies[-1] < int(fresh[0]) / 4
+    assert max(took) < float(fresh[1])
+    assert re.search(r"^without device 3: \d+ copies, imbalance 1\.0", out, re.M)
 
 
 def test_all_to_all(tmp_path: Path) -> None:

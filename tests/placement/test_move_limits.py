@@ -14,6 +14,7 @@ from moeopt.placement._kernels_rules import arrive, within
 from moeopt.placement.assignment import not_assignable
 from moeopt.placement.greedy import feasible_plan, lpt
 from moeopt.placement.plan import PlacementPlan, arrivals, evaluate, violations
+from moeopt.placement.replan import replan_front
 from moeopt.placement.rules import rules_of
 
 LIMITS: dict[str, dict[str, Any]] = {
@@ -124,3 +125,22 @@ def test_limits_are_plain_arguments_of_place() -> None:
         max_moved_bytes_per_device=[1, 1],
     )  # fmt: skip
     assert found.objective == found.bound == 6
+
+
+def test_replanning_goes_on_around_limits_until_they_are_used_up() -> None:
+    layers, devices, experts = 8, 48, 64
+    rng = np.random.default_rng(0)
+    slots = np.arange(devices * 2) % experts
+    problem = PlacementProblem(
+        loads_tokens=rng.lognormal(0, 1, (layers, experts)),
+        cluster=Cluster.uniform(devices, 8),
+        slots_per_device=2,
+        expert_bytes=1,
+        previous=np.array([rng.permutation(slots) for _ in range(layers)]),
+        max_moved_bytes_per_device=2,
+    )
+    front = replan_front(problem)
+    last = PlacementPlan(physical_to_logical=front.table(len(front) - 1))
+    assert violations(problem, last) == []
+    arrived = arrivals(problem, last.physical_to_logical).device_bytes.sum(axis=0)
+    assert arrived.tolist() == [2.0] * devices

@@ -15,7 +15,6 @@ from moeopt.placement.replan import replan_front
 
 #: Layers, experts, devices, nodes and slots of each shape, and what else it states.
 SHAPES: dict[str, tuple[tuple[int, int, int, int, int], dict[str, Any]]] = {
-    "one node": ((1, 8, 3, 1, 9), {}),
     "unequal slots": ((1, 7, 3, 1, 8), {}),
     "copies": ((1, 6, 3, 1, 9), {}),
     "sizes": ((1, 6, 3, 1, 8), {"expert_bytes": np.array([2, 1, 3, 2, 1, 3])}),
@@ -60,5 +59,5 @@ def test_no_point_is_below_the_exact_front(name: str, seed: int) -> None:
     if not problem.dead_devices:
         assert front.objective[0] == pytest.approx(exact.objective[0])
     above = [front.objective[front.within(moved)] for moved in exact.moved_bytes] / exact.objective
-    # Single points may be well above the exact ones, a front on the whole is not.
-    assert above.mean() < 1.2
+    # Single points may be a little above the exact ones, a front on the whole is not.
+    assert above.mean() < 1.03

@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str], known: Known) -> EnginePlacement:
 def usage(placement: EnginePlacement, path: str) -> list[str]:
     """Return the configuration that serves the placement."""
     return [
-        "# in the model's configuration",
+        "# in the configuration of the model",
         '"use_omni_placement": true, "omni_placement_config_path": "omni.yaml"',
         "# omni.yaml",
         f"pattern_path: {json.dumps(path)}",
