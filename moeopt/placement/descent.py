@@ -133,7 +133,7 @@ class Ground:
         cls, problem: PlacementProblem, start: IntArray, imbalance: float, workers: int
     ) -> Ground:
         """Return the ground of a problem whose groups, if bound to nodes, stay where `start` is."""
-        from moeopt.placement._kernels_replan import Rules
+        from moeopt.placement._kernels_stock import Rules
 
         size = problem.bytes_of_experts()
         unit = float(size.mean())
@@ -182,6 +182,7 @@ class Ground:
         layers: IntArray,
         room_bytes: FloatArray | None = None,
         node_room_bytes: FloatArray | None = None,
+        most_steps: int | None = None,
     ) -> Trails:
         """Descend from the tables `start` of some layers.
 
@@ -193,11 +194,13 @@ class Ground:
             ``(rows,)``.
         room_bytes, node_room_bytes
             ``(rows, devices)`` and ``(rows, nodes)``: what may arrive; ``None`` is anything.
+        most_steps
+            Of each layer; `STEPS_PER_SLOT` tells if left out.
         """
         from moeopt.placement._kernels_replan import descend_layers
 
         rows, slots = start.shape
-        most = STEPS_PER_SLOT * slots
+        most = most_steps or STEPS_PER_SLOT * slots
         trail = np.zeros((rows, most + 1, 3))
         writes = np.zeros((rows, most, 4), dtype=np.int64)
         steps = np.zeros(rows, dtype=np.int64)
@@ -266,7 +269,7 @@ def corners(trails: Sequence[Trails], layers: int) -> tuple[Turns, Turns]:
     layers
         How many there are.
     """
-    from moeopt.placement._kernels_replan import hulls
+    from moeopt.placement._kernels_hull import hulls
 
     every = _points(trails)
     order = np.lexsort((every.heat, every.size, every.layer))

@@ -15,6 +15,9 @@ from moeopt.placement.problem import PlacementProblem
 #: How often, at most, layers that met a limit of devices or nodes go on around it.
 ROUNDS = 32
 
+#: Steps of a layer in each of these rounds: of a longer descent little is taken before the limit.
+STEPS = 24
+
 #: Relative slack of sums of bytes.
 _ROUNDED = 1 + 1e-12
 
@@ -68,13 +71,17 @@ def _taken(
 ) -> Turns:
     """Take turns from what the store holds on, and go on around the limits that are met."""
     taken: list[Turns] = []
+    unfinished = np.empty(0, dtype=np.int64)
     for _ in range(ROUNDS):
         kept, met = _take(store, trails, turns)
+        met = np.union1d(met, unfinished)
         taken.append(turns.part(kept))
         # Nothing fits any more, or what is left is less than a step in all.
         if len(met) == 0 or (len(kept) == 0 and len(taken) > 1):
             break
-        again = ground.at(problem, store.table).descend(store.table[met], met, *store.room(met))
+        here = ground.at(problem, store.table)
+        again = here.descend(store.table[met], met, *store.room(met), STEPS)
+        unfinished = met[again.steps == STEPS]
         trails.append(again)
         onwards, turns = corners([again], problem.num_layers)
         moved_on = onwards.part(np.flatnonzero(onwards.step > 0))

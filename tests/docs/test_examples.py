@@ -78,6 +78,17 @@ def test_robust(tmp_path: Path) -> None:
     assert re.search(r"^a plan for each pays if tasks last \d+ s$", out, re.M)
 
 
+def test_online(tmp_path: Path) -> None:
+    out = _printed("placement_online.py", tmp_path)
+    rows = re.findall(r"^window +(\d+)  ([\d.]+) s  regime (\d+)  (\w+)", out, re.M)
+    assert [int(number) for number, *_ in rows] == list(range(30))
+    # The task changes at 12 and at 24: it is seen, and known again when it returns.
+    assert [int(regime) for *_, regime, _ in rows] == [1] * 12 + [2] * 12 + [1] * 6
+    seconds = [float(served) for _, served, *_ in rows]
+    assert seconds[13] < seconds[12]
+    assert seconds[-1] < 0.9 * seconds[0]
+
+
 def test_replan(tmp_path: Path) -> None:
     out = _printed("placement_replan.py", tmp_path)
     rows = re.findall(r"^imbalance [\d.]+: (\d+) copies, .* ([\d.]+) ms$", out, re.M)

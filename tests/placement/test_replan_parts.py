@@ -11,7 +11,7 @@ import pytest
 from moeopt.core.arrays import IntArray
 from moeopt.describe.cluster import Cluster
 from moeopt.placement import Pair, PlacementProblem
-from moeopt.placement._kernels_replan import hulls
+from moeopt.placement._kernels_hull import hulls
 from moeopt.placement.relabel import device_kinds, in_place, relabelled
 from moeopt.placement.repair import repaired
 
