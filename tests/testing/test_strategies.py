@@ -99,7 +99,7 @@ def test_loads_are_finite_and_of_their_shape(kind, data):
 
 
 def test_every_option_of_a_problem_is_reached():
-    examples = drawn(placement_problems(), 400)
+    examples = drawn(placement_problems(), 700)
     seen = Counter(option for problem in examples for option in options(problem))
     missing = {option for option in ALL_OPTIONS if seen[option] < 2}
     assert not missing
@@ -118,7 +118,7 @@ def test_every_option_of_a_problem_is_reached():
     assert {split for _, split in pairs} == set(SPLITS)
 
 
-#: Options that 400 examples must show.
+#: Options that 700 examples must show.
 ALL_OPTIONS = (
     *msgspec.structs.asdict(Pair(expert=0, device=0)),
     *(set(PlacementProblem.__struct_fields__) - {"version", "loads_tokens", "cluster"}),

@@ -56,6 +56,8 @@ _MOVE_LIMITS = {"device_moves", "move_limit", "node_moves"}
 _UNEVEN = {"dead", "device_memory", "memory", "pinned", "price"}
 
 _PRICE = st.sampled_from([1.0, 0.25, 0.0]) | st.floats(1e-3, 1e3)
+#: Of a price, in the objective's: tokens, or the seconds of ``layer_time``.
+_UNIT = {"layer_time": 1e-8}
 
 
 @dataclass(frozen=True)
@@ -387,7 +389,7 @@ def _state_moves(
             previous.flat[at] = expert
     fields["previous"] = previous
     if "move_price" in features:
-        fields["move_price_per_byte"] = draw(_PRICE)
+        fields["move_price_per_byte"] = draw(_PRICE) * _UNIT.get(fields["objective"], 1.0)
     if not features & _MOVE_LIMITS:
         return
     before = Witness(witness.slots, previous).copies(sizes.experts) > 0
@@ -422,7 +424,7 @@ def _state_values(
         weights = draw(_numbers((scenarios,), st.sampled_from([1.0, 2.0, 0.0])))
         fields["scenario_weights"] = weights if weights.any() else weights + 1.0
     if "price" in features and not sizes.one_node and fields["split"] != "optimal":
-        fields["cross_node_price"] = draw(_PRICE)
+        fields["cross_node_price"] = draw(_PRICE) * _UNIT.get(fields["objective"], 1.0)
     reads_sources = fields["split"] == "nearest" or fields["objective"] == "layer_time"
     if reads_sources and "expert_traffic_tokens" not in fields and draw(st.booleans()):
         shape = (len(sizes.device_node), sizes.layers, sizes.experts)
