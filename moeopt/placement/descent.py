@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.placement.plan import copies_of
 from moeopt.placement.problem import PlacementProblem
+from moeopt.placement.rules import home_mask
 
 #: Steps of a layer's descent, at most, for each of its slots.
 STEPS_PER_SLOT = 2
@@ -143,7 +143,7 @@ class Ground:
         mean = load.sum(axis=1) / speed[live].sum()
         per_device = problem.max_copies_per_device
         rules = Rules(
-            slot_start=np.concatenate([[0], np.cumsum(problem.slots())]).astype(np.int64),
+            slot_start=problem.slot_start(),
             slow=1.0 / speed,
             node=problem.cluster.device_node(),
             live=live,
@@ -154,7 +154,7 @@ class Ground:
             strict=problem.distinct_nodes or _limits_arrivals(problem),
         )
         return cls(
-            previous=_haunted(problem, np.asarray(problem.previous)),
+            previous=_haunted(np.asarray(problem.previous), problem.num_experts),
             load=_with_ghost(load),
             size=_with_ghost(size / unit),
             allowed=_masked(_allowed(problem, start), ghost=True),
@@ -166,6 +166,11 @@ class Ground:
             num_nodes=problem.cluster.num_nodes,
             workers=workers,
         )
+
+    @property
+    def ghost(self) -> int:
+        """The expert that empty slots hold."""
+        return int(self.load.shape[1]) - 1
 
     def at(self, problem: PlacementProblem, table: IntArray) -> Ground:
         """Return the same ground for descents from another table, ``(layers, slots)``.
@@ -206,7 +211,7 @@ class Ground:
         steps = np.zeros(rows, dtype=np.int64)
         masks = [mask[layers] if len(mask) > 1 else mask for mask in (self.allowed, self.pinned)]
         arrays = (
-            np.where(start < 0, self.load.shape[1] - 1, start),
+            _haunted(start, self.ghost),
             self.previous[layers],
             self.load[layers],
             self.size[layers],
@@ -225,8 +230,7 @@ class Ground:
         self._in_threads(run, rows)
         longest = int(steps.max(initial=0))
         writes = writes[:, :longest]
-        ghost = self.load.shape[1] - 1
-        writes[:, :, 1::2][writes[:, :, 1::2] == ghost] = -1
+        writes[:, :, 1::2][writes[:, :, 1::2] == self.ghost] = -1
         trail = trail[:, : longest + 1]
         return Trails(
             layers=layers,
@@ -320,9 +324,9 @@ def _limits_arrivals(problem: PlacementProblem) -> bool:
     return any(limit is not None for limit in limits)
 
 
-def _haunted(problem: PlacementProblem, table: IntArray) -> IntArray:
+def _haunted(table: IntArray, ghost: int) -> IntArray:
     """Return a table whose empty slots hold the ghost."""
-    return np.where(table < 0, problem.num_experts, table).astype(np.int64)
+    return np.where(table < 0, ghost, table).astype(np.int64)
 
 
 def _with_ghost(values: FloatArray) -> FloatArray:
@@ -330,12 +334,8 @@ def _with_ghost(values: FloatArray) -> FloatArray:
 
 
 def _allowed(problem: PlacementProblem, start: IntArray) -> BoolArray:
-    allowed = problem.allowed()
-    if problem.group_rule == "free":
-        return allowed
-    node = problem.cluster.device_node()
-    home = node[np.argmax(copies_of(problem, start) > 0, axis=2)]
-    return np.asarray(allowed & (home[:, :, None] == node))
+    home = home_mask(problem, start)
+    return problem.allowed() if home is None else problem.allowed() & home
 
 
 def _masked(mask: BoolArray, *, ghost: bool) -> BoolArray:

@@ -32,7 +32,7 @@ def contiguous(problem: PlacementProblem) -> PlacementPlan | None:
 def round_robin(problem: PlacementProblem) -> PlacementPlan | None:
     """Return experts dealt to the devices in turn, and no plan if that breaks a rule."""
     device = problem.slot_device()
-    turn = np.arange(len(device)) - np.concatenate([[0], np.cumsum(problem.slots())])[device]
+    turn = np.arange(len(device)) - problem.slot_start()[device]
     order = np.lexsort((device, turn))
     order = order[problem.live()[device[order]]]
     # Each further pass over the experts is dealt from one device on, so that copies part.

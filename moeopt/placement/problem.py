@@ -203,6 +203,10 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
         """Return the device of each physical slot, shape ``(slots,)``: slots are rank-major."""
         return np.repeat(np.arange(self.num_devices), self.slots())
 
+    def slot_start(self) -> IntArray:
+        """Return each device's first slot, and the number of slots, shape ``(devices + 1,)``."""
+        return np.concatenate([[0], np.cumsum(self.slots())]).astype(np.int64)
+
     def live(self) -> npt.NDArray[np.bool_]:
         """Tell which devices are alive, shape ``(devices,)``."""
         live = np.ones(self.num_devices, dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Renumbering the devices of a fresh plan so that most experts stay where they are."""
+"""Devices and slots of a fresh plan renumbered so that most experts stay where they are."""
 
 from __future__ import annotations
 
@@ -37,20 +37,22 @@ def relabelled(
 
     slots = np.diff(slot_start)
     kinds = np.zeros(len(slots), dtype=np.int64) if kind is None else kind
-    device = np.repeat(np.arange(len(slots)), slots)
+    device_of = np.repeat(np.arange(len(slots)), slots)
     experts = int(max(new.max(initial=-1), old.max(initial=-1))) + 1
     found = np.empty_like(new)
     for layer in range(len(new)):
         size = np.ones(experts) if expert_bytes is None else expert_bytes[layer, :experts]
-        was, is_now = (_held(row[layer], device, (len(slots), experts)) for row in (old, new))
+        was, is_now = (_held(row[layer], device_of, (len(slots), experts)) for row in (old, new))
         kept = (was * size) @ is_now.T
         for one in np.unique(kinds):
             places = np.flatnonzero(kinds == one)
             rows, columns = linear_sum_assignment(-kept[np.ix_(places, places)])
             for to, come in zip(places[rows], places[columns], strict=True):
                 here = slice(slot_start[to], slot_start[to + 1])
-                there = slice(slot_start[come], slot_start[come + 1])
-                found[layer, here] = in_place(new[layer, there], old[layer, here])
+                found[layer, here] = new[layer, slot_start[come] : slot_start[come + 1]]
+    for device, end in enumerate(slot_start[1:]):
+        here = slice(slot_start[device], end)
+        found[:, here] = in_place(found[:, here], old[:, here])
     return found
 
 
@@ -72,22 +74,54 @@ def device_kinds(problem: PlacementProblem) -> IntArray:
     return np.asarray(np.unique(tells, axis=1, return_inverse=True)[1]).ravel()
 
 
-def in_place(new: IntArray, old: IntArray) -> IntArray:
-    """Return one device's slots with the experts that stay in the slots where they are.
+def in_place(new: IntArray, old: IntArray, devices: int = 1) -> IntArray:
+    """Return `new` with every expert that stays on its device in its old slot.
+
+    Engines copy what changes its slot even where it stays on its device.
 
     Parameters
     ----------
     new, old
-        Expert in each slot of the device, ``(slots,)``.
+        Expert in each slot, ``(layers, slots)``, -1 for an empty one.
+    devices
+        Devices that share the slots equally.
     """
-    left = new.tolist()
-    row = np.full(len(old), -2, dtype=np.int64)
-    for slot, expert in enumerate(old.tolist()):
-        if expert in left:
-            left.remove(expert)
-            row[slot] = expert
-    row[row == -2] = left
-    return row
+    slots = new.shape[1] // devices
+    after, before = (table.reshape(len(table) * devices, slots) for table in (new, old))
+    placed = np.empty_like(after)
+    taken, used = np.zeros((2, *after.shape), dtype=np.bool_)
+    for slot in range(slots):
+        same = (after == before[:, slot, None]) & ~used
+        rows = np.flatnonzero(same.any(axis=1))
+        placed[rows, slot] = before[rows, slot]
+        taken[rows, slot] = True
+        used[rows, same[rows].argmax(axis=1)] = True
+    # As many are left over as slots are free on each device, in the same order.
+    placed[~taken] = after[~used]
+    return placed.reshape(new.shape)
+
+
+def renumbered(new: IntArray, old: IntArray, ranks: int, nodes: int = 1) -> IntArray:
+    """Return `new` with its ranks permuted so that most experts are where they were.
+
+    Exact for one node; with several, the ranks of a node stay together, which is exact as well.
+
+    Parameters
+    ----------
+    new, old
+        Expert in each slot, ``(layers, slots)``, slots rank-major; -1 in `old` for an empty one.
+    ranks
+        Number of ranks.
+    nodes
+        Nodes whose ranks must stay together.
+    """
+    experts = int(max(new.max(), old.max())) + 1
+    after, before = (_held_by_ranks(table, experts, ranks) for table in (new, old))
+    common = before @ after.transpose(0, 2, 1)
+    rows = new.reshape(len(new), ranks, -1)
+    return np.stack(
+        [row[_order(stay, nodes)] for row, stay in zip(rows, common, strict=True)]
+    ).reshape(new.shape)
 
 
 def _held(row: IntArray, device: IntArray, shape: tuple[int, int]) -> FloatArray:
@@ -96,3 +130,38 @@ def _held(row: IntArray, device: IntArray, shape: tuple[int, int]) -> FloatArray
     filled = row >= 0
     held[device[filled], row[filled]] = 1.0
     return held
+
+
+def _held_by_ranks(table: IntArray, experts: int, ranks: int) -> FloatArray:
+    """Return 1 where a rank holds an expert, ``(layers, ranks, experts)``."""
+    rows = table.reshape(len(table), ranks, -1)
+    held = np.zeros((len(table), ranks, experts + 1))
+    np.put_along_axis(held, rows, 1.0, axis=2)  # -1 is the last column
+    return held[:, :, :experts]
+
+
+def _order(common: FloatArray, nodes: int) -> IntArray:
+    """Return the new rank that takes the place of each old one, ``(ranks,)``.
+
+    Parameters
+    ----------
+    common
+        Experts that an old rank shares with a new one, ``(old, new)``.
+    nodes
+        Nodes whose ranks stay together.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    size = len(common) // nodes
+    blocks = common.reshape(nodes, size, nodes, size).transpose(0, 2, 1, 3)
+    shared = np.empty((nodes, nodes))
+    inside = np.empty((nodes, nodes, size), dtype=np.int64)
+    for old in range(nodes):
+        for new in range(nodes):
+            rows, columns = linear_sum_assignment(blocks[old, new], maximize=True)
+            shared[old, new] = blocks[old, new][rows, columns].sum()
+            inside[old, new] = columns
+    order = np.empty((nodes, size), dtype=np.int64)
+    for old, new in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+        order[old] = new * size + inside[old, new]
+    return order.ravel()

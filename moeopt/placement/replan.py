@@ -281,7 +281,7 @@ def _fresh(
     table = relabelled(
         balance.expand(part, found.table)[np.isfinite(found.value)],
         near[layers],
-        np.concatenate([[0], np.cumsum(problem.slots())]),
+        problem.slot_start(),
         kind=device_kinds(problem),
         expert_bytes=problem.bytes_of_experts()[layers],
     )

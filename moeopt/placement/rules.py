@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.placement.plan import held_before, near_before, port_bytes_per_s, scenario_loads
+from moeopt.placement.plan import (
+    copies_of,
+    held_before,
+    near_before,
+    port_bytes_per_s,
+    scenario_loads,
+)
 from moeopt.placement.problem import PlacementProblem
 
 #: Codes of the kernels for how scenarios are joined.
@@ -108,7 +114,7 @@ def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rul
     per_device = problem.max_copies_per_device or problem.num_slots
     most = np.minimum(open_pairs.sum(axis=2) * per_device, problem.copies_limit())
     return Rules(
-        slot_start=np.concatenate([[0], np.cumsum(problem.slots())]).astype(np.int64),
+        slot_start=problem.slot_start(),
         rates=term_rates(problem),
         node=problem.cluster.device_node(),
         allowed=open_pairs,
@@ -118,6 +124,19 @@ def rules_of(problem: PlacementProblem, allowed: BoolArray | None = None) -> Rul
         size=np.ascontiguousarray(problem.bytes_of_experts()),
         most=most.astype(np.int64),
     )
+
+
+def home_mask(problem: PlacementProblem, table: IntArray) -> BoolArray | None:
+    """Return where experts may sit so that groups stay on the nodes they are on in `table`.
+
+    Shape ``(layers, experts, devices)``; ``None`` where they need not.
+    """
+    if problem.group_rule == "free":
+        return None
+    node = problem.cluster.device_node()
+    copies = copies_of(problem, table)
+    home = node[np.argmax(copies > 0, axis=2)]
+    return np.asarray(home[:, :, None] == node)
 
 
 def term_rates(problem: PlacementProblem) -> FloatArray:

@@ -19,7 +19,7 @@ from moeopt.placement.certify import certify, nodes_alike
 from moeopt.placement.greedy import feasible_plan
 from moeopt.placement.plan import PlacementPlan, arrivals, copies_of, evaluate, layer_copies
 from moeopt.placement.problem import PlacementProblem
-from moeopt.placement.rules import joining, loads_and_weights, network_of, rules_of
+from moeopt.placement.rules import home_mask, joining, loads_and_weights, network_of, rules_of
 
 #: Work per slot of one round of the plain search, and how many rounds without a time limit.
 PLAIN_WORK = 20_000
@@ -221,7 +221,7 @@ def _anneal_round(
     loads, weights = loads_and_weights(problem)
     kind, tail = joining(problem)
     heat = HEAT_OF_TIME if problem.objective == "layer_time" else HEAT
-    rules = rules_of(problem, _home_mask(problem, start))
+    rules = rules_of(problem, home_mask(problem, start))
     table = start.copy()
     copies = copies_of(problem, table)
     for layer in range(problem.num_layers):
@@ -296,16 +296,6 @@ def _moves_left(
     )
     in_all = math.inf if problem.max_moved_bytes is None else problem.max_moved_bytes * _ROUNDED
     return in_all - float(of_device.sum()), at_device - of_device, at_node - of_node
-
-
-def _home_mask(problem: PlacementProblem, table: IntArray) -> Any:
-    """Return where experts may sit so that groups stay on the nodes they are on in `table`."""
-    if problem.group_rule == "free":
-        return None
-    node = problem.cluster.device_node()
-    copies = copies_of(problem, table)
-    home = node[np.argmax(copies > 0, axis=2)]
-    return home[:, :, None] == node
 
 
 def first_plan(problem: PlacementProblem, context: Context) -> Outcome:

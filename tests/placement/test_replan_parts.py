@@ -111,7 +111,7 @@ def test_renumbered_devices_keep_experts_in_their_slots() -> None:
     assert relabelled(new, old, start).tolist() == [[4, 1, 2, 3]]
     # Devices of two kinds may not change places.
     assert relabelled(new, old, start, kind=np.array([0, 1])).tolist() == [[3, 2, 1, 4]]
-    assert in_place(np.array([2, 2, 1]), np.array([2, 5, 2])).tolist() == [2, 1, 2]
+    assert in_place(np.array([[2, 2, 1]]), np.array([[2, 5, 2]])).tolist() == [[2, 1, 2]]
 
 
 def test_devices_are_of_a_kind_if_nothing_tells_them_apart() -> None:

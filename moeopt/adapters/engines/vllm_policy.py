@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from moeopt.adapters.engines.eplb import rebalance_experts as eplb_experts
-from moeopt.adapters.engines.slots import kept_in_place, renumbered
 from moeopt.adapters.engines.vllm_limits import Limits
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import MoeoptError
 from moeopt.placement.arrays import NoPlacementError
+from moeopt.placement.relabel import in_place, renumbered
 from moeopt.placement.split import slot_loads
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def rebalance(
     if not _servable(after[busy], tokens.shape[1], sizes).all():
         # It would stop the engine, or spoil what it answers.
         raise NoPlacementError("the new plan lacks an expert, or breaks the group rule")
-    return kept_in_place(after, before, sizes.ranks)
+    return in_place(after, before, sizes.ranks)
 
 
 def _mended(loads: FloatArray, before: IntArray, sizes: Sizes, limits: Limits) -> IntArray:

@@ -6,14 +6,13 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from moeopt.core.arguments import whole
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.placement import balance
-from moeopt.placement.motion.costs import held
 from moeopt.placement.motion.simulate import World
+from moeopt.placement.relabel import renumbered
 
 #: Makes a plan, ``(layers, slots)``, of loads, ``(layers, experts)``: slots and devices follow.
 Planner = Callable[[FloatArray, int, int], IntArray]
@@ -133,10 +132,7 @@ class Hysteresis:
         per_device = 1 if world.slots_per_device <= total.shape[1] else 0
         blocks = balance.uniform_blocks(total, slots, devices, per_device=per_device)
         new = table.copy()
-        new[uneven] = [
-            matched(row, old, world.slots_per_device)
-            for row, old in zip(balance.fast(blocks).table, table[uneven], strict=True)
-        ]
+        new[uneven] = renumbered(balance.fast(blocks).table, table[uneven], devices)
         then = self._evenness(windows, new)
         taken: BoolArray = uneven & (then > now)
         self._when_planned[taken] = then[taken]
@@ -151,22 +147,6 @@ class Hysteresis:
         mean = served.mean(axis=-1)
         ratio = np.divide(served.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0)
         return np.asarray(1.0 / ratio.mean(axis=0))
-
-
-def matched(new: IntArray, old: IntArray, slots_per_device: int) -> IntArray:
-    """Return a layer's plan with its devices renumbered so that most experts stay.
-
-    Parameters
-    ----------
-    new, old
-        Expert in each slot, shape ``(slots,)``.
-    slots_per_device
-        Slots of each device.
-    """
-    experts = 1 + int(max(new.max(initial=-1), old.max(initial=-1)))
-    before, after = (held(row, slots_per_device, experts).astype(np.int64) for row in (old, new))
-    _, device = linear_sum_assignment(before @ after.T, maximize=True)
-    return np.asarray(new.reshape(-1, slots_per_device)[device].ravel())
 
 
 def _at_least_one(name: str, value: int) -> int:

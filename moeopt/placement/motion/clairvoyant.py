@@ -9,10 +9,10 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.placement import balance
-from moeopt.placement.motion.baselines import matched
 from moeopt.placement.motion.costs import free_s
 from moeopt.placement.motion.path import Between, Serving, best_path, bounds_between
 from moeopt.placement.motion.simulate import Run, World, check_windows, replay
+from moeopt.placement.relabel import renumbered
 
 
 def clairvoyant(
@@ -70,8 +70,7 @@ def hindsight(windows: FloatArray, table: IntArray, world: World) -> list[IntArr
             total = windows[first : first + length].sum(axis=0)
             blocks = balance.uniform_blocks(total, slots, devices, per_device=per_device)
             plan = balance.search(blocks, balance.AUTO_WORK, 0).table
-            pairs = zip(plan, before, strict=True)
-            before = np.stack([matched(new, old, world.slots_per_device) for new, old in pairs])
+            before = renumbered(plan, before, devices)
             found.append(before)
         length *= 2
     return found

@@ -279,7 +279,7 @@ def _relabelled(problem: PlacementProblem, own: Sequence[IntArray]) -> list[IntA
     """
     from moeopt.placement.relabel import device_kinds, relabelled
 
-    start, kind = np.append(0, np.cumsum(problem.slots())), device_kinds(problem)
+    start, kind = problem.slot_start(), device_kinds(problem)
     tables = [own[0]]
     for table in own[1:]:
         renumbered = relabelled(table, own[0], start, kind=kind)

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from moeopt.adapters.engines.slots import kept_in_place, renumbered
+from moeopt.placement.relabel import in_place, renumbered
 
 
 def held(table: np.ndarray, ranks: int) -> list[set[int]]:
@@ -64,11 +64,11 @@ def test_nodes_stay_whole() -> None:
 def test_experts_that_stay_keep_their_slots() -> None:
     old = np.array([[0, 1, 2, 3, 4, 5], [0, 0, 1, 2, -1, 3]])
     new = np.array([[2, 0, 7, 5, 3, 8], [1, 0, 0, 3, 3, 2]])
-    kept = kept_in_place(new, old, ranks=2)
+    kept = in_place(new, old, devices=2)
     assert kept.tolist() == [[0, 7, 2, 3, 8, 5], [0, 0, 1, 2, 3, 3]]
 
 
 def test_what_is_the_same_stays_the_same() -> None:
     table = np.random.default_rng(0).integers(0, 9, (4, 12))
-    assert (kept_in_place(table, table, 3) == table).all()
+    assert (in_place(table, table, 3) == table).all()
     assert (renumbered(table, table, 3) == table).all()

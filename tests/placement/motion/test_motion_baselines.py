@@ -8,8 +8,9 @@ from motion_parts import costs, streams
 from moeopt import InstanceError
 from moeopt.adapters.engines.eplb import rebalance_experts
 from moeopt.placement.motion import World, simulate
-from moeopt.placement.motion.baselines import Hysteresis, Never, Periodic, eplb, matched
+from moeopt.placement.motion.baselines import Hysteresis, Never, Periodic, eplb
 from moeopt.placement.motion.costs import transfers
+from moeopt.placement.relabel import renumbered
 
 WORLD = World(costs(2, expert_bytes=1e-3), 2, 1, overlapped=False)
 TABLE = np.array([[0, 1, 2, 3]])
@@ -100,7 +101,7 @@ def test_devices_are_matched_to_where_most_experts_are():
     """The same plan with its devices in another order moves nothing."""
     old = np.array([0, 1, 2, 3, 4, 5])
     new = np.array([4, 5, 3, 0, 1, 2])
-    found = matched(new, old, 2)
+    found = renumbered(new[None], old[None], 3)[0]
     assert transfers(old[None], found[None], 2) == 2
     assert sorted(map(tuple, found.reshape(3, 2).tolist())) == [(1, 2), (3, 0), (4, 5)]
 
