@@ -26,6 +26,7 @@ def run(
     quick: bool,
     peers: Sequence[str | os.PathLike[str]] = (),
     json_path: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
 ) -> int:
     """Run the workload `name`; 0 once it ran, whether its targets are met or not.
 
@@ -40,6 +41,8 @@ def run(
     json_path
         Where to write everything as JSON; ``"-"`` is standard output, and the tables then go to
         standard error.
+    quiet
+        No tables, and nothing of what is being done.
 
     Raises
     ------
@@ -48,10 +51,11 @@ def run(
     """
     workload = workload_named(name)
     paths = [_existing(path) for path in peers]
-    report = workload.run(Setting(quick=quick, peers=paths, say=_say))
+    report = workload.run(Setting(quick=quick, peers=paths, say=_hush if quiet else _say))
     as_json = None if json_path is None else os.fspath(json_path)
     out = sys.stderr if as_json == _STDOUT else sys.stdout
-    print_tables([*report.tables, figures_table(report.figures)], out)
+    if not quiet:
+        print_tables([*report.tables, figures_table(report.figures)], out)
     if as_json is not None:
         _write(as_json, encode(name, quick, report))
     return 0
@@ -90,6 +94,10 @@ def _existing(path: str | os.PathLike[str]) -> Path:
             "--peers", os.fspath(path), "must exist", "name a folder or a .whl file"
         )
     return found
+
+
+def _hush(line: str) -> None:
+    pass
 
 
 def _say(line: str) -> None:

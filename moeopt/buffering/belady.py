@@ -12,7 +12,7 @@ import numpy as np
 from moeopt.buffering._kernels_ahead import furthest_out, next_uses
 from moeopt.buffering.policies import Replay
 from moeopt.buffering.stream import Schedule, Stream
-from moeopt.core.arrays import IntArray
+from moeopt.core.arrays import IntArray, read_only
 
 
 def next_use(items: IntArray, num_items: int) -> IntArray:
@@ -53,7 +53,7 @@ def belady(
     misses, cost, *events = furthest_out(
         stream.items.astype(np.int32),
         following,
-        np.array(stream.load_prices),
+        read_only(stream.load_prices),
         np.array(stream.pinned),
         room,
         record,

@@ -31,7 +31,7 @@ from moeopt.buffering.flow import (
 from moeopt.buffering.planning import split_slots
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.stream import Stream, streams
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, read_only
 
 #: Most arcs times units of room in the flows of one problem: each costs a tenth of a microsecond.
 MOST_STEPS = 200_000_000
@@ -168,7 +168,7 @@ def layered_bound(stream: Stream, slots: int) -> float:
     for level in levels:
         asked = items[prices[items] >= level].astype(np.int32)
         following = next_uses(asked, prices.size)
-        misses = furthest_out(asked, following, prices, pinned, slots, False)[0]
+        misses = furthest_out(asked, following, read_only(prices), pinned, slots, False)[0]
         total += (float(level) - below) * misses
         below = float(level)
     return total

@@ -31,7 +31,7 @@ import numpy as np
 from moeopt.buffering._kernels_clock import ASKED, FORESEEN, FREE, MISSED, run_clock
 from moeopt.buffering.plan import BufferingPlan
 from moeopt.buffering.problem import BufferingProblem, Timing
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, read_only
 from moeopt.core.errors import InstanceError
 
 
@@ -115,7 +115,7 @@ def stall(problem: BufferingProblem, plan: BufferingPlan) -> Stall:
         problem.pinned_mask().ravel(),
         bypass,
         transfer_seconds(problem, timing).ravel(),
-        np.ascontiguousarray(compute),
+        read_only(compute),
         _host_seconds(problem, order),
         timing.lookahead_groups,
         timing.link_latency_s,

@@ -21,7 +21,7 @@ import numpy as np
 from moeopt.buffering._kernels_learned import PRIOR, learned_bypass, learned_load
 from moeopt.buffering.policies import Hints, Replay
 from moeopt.buffering.stream import Schedule, Stream
-from moeopt.core.arrays import BoolArray, FloatArray
+from moeopt.core.arrays import BoolArray, FloatArray, read_only
 from moeopt.core.errors import InstanceError
 
 #: Shares are forgotten at these rates a group.
@@ -208,9 +208,9 @@ def _bypass(stream: Stream, capacity: int, state: tuple[Any, ...], missed: BoolA
     room = int(min(most, stream.num_items) * stream.opens.sum())
     events = np.empty((4, room), dtype=np.int64)
     loads, drops = learned_bypass(
-        stream.items, stream.starts, stream.num_layers, stream.opens, stream.pinned, stream.sizes,
-        stream.miss_prices, stream.load_prices, stream.free_fill, most, float(capacity), *state,
-        missed, *events,
+        stream.items, stream.starts, stream.num_layers, stream.opens, stream.pinned,
+        read_only(stream.sizes), stream.miss_prices, read_only(stream.load_prices),
+        stream.free_fill, most, float(capacity), *state, missed, *events,
     )  # fmt: skip
     return Schedule(
         load_at=events[0, :loads].copy(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -50,7 +51,8 @@ def bound_in(problem: BufferingProblem, context: Context) -> float:
     context
         Of the solve.
     """
-    return bound_of(problem, None if context.time_limit_s is None else context.remaining_s())
+    remaining_s = context.remaining_s()
+    return bound_of(problem, None if math.isinf(remaining_s) else remaining_s)
 
 
 def refuses_policy(name: str) -> Callable[[BufferingProblem], str | None]:

@@ -10,7 +10,8 @@ from moeopt.buffering.clock import stall
 from moeopt.buffering.plan import BufferingPlan, Evaluation, evaluate
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.core.arrays import IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went, time_text, time_unit
+from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.units import memory_text, time_text, time_unit
 
 #: Layers that are shown where there are more.
 MOST_LAYERS = 32
@@ -149,14 +150,14 @@ def _solve(problem: BufferingProblem, value: Evaluation, result: Any) -> Table:
         ("misses", value.misses),
         ("hit rate", None if value.hit_rate is None else f"{100 * value.hit_rate:.2f} %"),
         ("loads", value.loads),
-        ("bytes of misses and loads", _bytes(value.miss_bytes)),
+        ("bytes of misses and loads", memory_text(value.miss_bytes)),
     ]
     if value.seconds is not None:
         facts.append(("seconds of misses and loads", time_text(value.seconds)))
     if value.stall_s is not None:
         facts.append(("waiting for transfers", time_text(value.stall_s)))
     if problem.budget_bytes is not None:
-        facts.append(("budget", _bytes(problem.budget_bytes)))
+        facts.append(("budget", memory_text(problem.budget_bytes)))
     facts.append(("objective", f"{problem.objective}, {_amount(problem, value.objective)}"))
     if result is not None:
         bound = None if result.bound is None else _amount(problem, result.bound)
@@ -179,14 +180,7 @@ def _amount(problem: BufferingProblem, value: float) -> str:
     """Return a value of the objective in its unit."""
     if problem.objective == "seconds":
         return time_text(value)
-    return f"{value:.6g}" if problem.objective == "misses" else _bytes(value)
-
-
-def _bytes(value: float) -> str:
-    for size, unit in ((2**40, "TiB"), (2**30, "GiB"), (_MIB, "MiB"), (2**10, "KiB")):
-        if value >= size:
-            return f"{value / size:.6g} {unit}"
-    return f"{value:.6g} bytes"
+    return f"{value:.6g}" if problem.objective == "misses" else memory_text(value)
 
 
 def _percent(part: float, whole: float) -> float | None:

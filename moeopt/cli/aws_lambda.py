@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="change nothing, say what would be")
     parser.add_argument("--region", metavar="REGION", help="of AWS (the environment's)")
     parser.add_argument("--json", action="store_true", help="print JSON, no tables")
+    parser.add_argument("--quiet", action="store_true", help="no tables and no progress")
 
 
 def _add_policy(tasks: Any) -> None:
@@ -137,7 +138,7 @@ def deploy(args: argparse.Namespace) -> int:
     with _named(args.plan):
         fleet = deploy.fleet_of(problem, document.plan, options, aws)
         weights = deploy.weights_of(problem, options)
-        done = deploy.deploy(fleet, weights, aws, options, dry_run=args.dry_run, say=_say)
+        done = deploy.deploy(fleet, weights, aws, options, dry_run=args.dry_run, say=_teller(args))
     _print(args, done.document(), done.tables())
     return DONE
 
@@ -151,7 +152,9 @@ def remove(args: argparse.Namespace) -> int:
     with _named(name="NAME"):
         names, given = Names(args.name), _options(args)
     aws = clients.connect(region=args.region)
-    changes = remove.remove(names, aws, bucket=given.bucket, dry_run=args.dry_run, say=_say)
+    changes = remove.remove(
+        names, aws, bucket=given.bucket, dry_run=args.dry_run, say=_teller(args)
+    )
     verb = "would be removed" if args.dry_run else "is removed"
     title = f"{args.name} {verb}" if changes else f"nothing of {args.name} is there"
     document = {
@@ -161,7 +164,7 @@ def remove(args: argparse.Namespace) -> int:
     }
     if changes or args.json:
         _print(args, document, [changes_table(title, changes)])
-    else:
+    elif not args.quiet:
         print(title)
     return DONE
 
@@ -242,10 +245,16 @@ def _named(plan: str | None = None, name: str = "--name") -> Iterator[None]:
         raise
 
 
-def _say(line: str) -> None:
-    # In one piece: other threads may print too.
-    sys.stderr.write(f"moeopt: {line}\n")
-    sys.stderr.flush()
+def _teller(args: argparse.Namespace) -> Callable[[str], None]:
+    """Return what tells of progress on standard error, unless nothing is to be told."""
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            # In one piece: other threads may print too.
+            sys.stderr.write(f"moeopt: {line}\n")
+            sys.stderr.flush()
+
+    return say
 
 
 def _print(args: argparse.Namespace, document: Any, tables: Sequence[Table]) -> None:
@@ -253,7 +262,7 @@ def _print(args: argparse.Namespace, document: Any, tables: Sequence[Table]) -> 
         from moeopt.io import to_json
 
         files.write_stdout(to_json(document))
-    else:
+    elif not args.quiet:
         from moeopt.core.table import print_tables
 
         print_tables(tables)

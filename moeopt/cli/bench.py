@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         "--peers", metavar="PATH", nargs="+", default=[], help="unpacked wheels to compare with"
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures; - is stdout")
+    parser.add_argument("--quiet", action="store_true", help="no tables and no progress")
     parser.set_defaults(run=run)
 
 
@@ -29,4 +30,6 @@ def run(args: argparse.Namespace) -> int:
     from moeopt.bench.command import run as run_benchmark
 
     files.require_writable(args.json, "--json")
-    return run_benchmark(args.name, quick=args.quick, peers=args.peers, json_path=args.json)
+    return run_benchmark(
+        args.name, quick=args.quick, peers=args.peers, json_path=args.json, quiet=args.quiet
+    )

@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the instance; - is stdout")
     parser.add_argument("--json", action="store_true", help="print the fits as JSON, no tables")
+    parser.add_argument("--quiet", action="store_true", help="no tables")
     parser.set_defaults(run=run)
 
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     found = calibrated(problem, read_recordings(args.recordings))
     if args.json:
         files.write_stdout(to_json(found.document()))
-    elif args.output != files.STDOUT:
+    elif args.output != files.STDOUT and not args.quiet:
         print_tables(found.tables())
     impossible = wing.impossible(found.problem)
     for violation in impossible:

@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
     parser.add_argument("instance", metavar="INSTANCE", help="a file, - or @wing/name")
     parser.add_argument("plan", metavar="PLAN", help="the plan's file, or -")
     parser.add_argument("--json", action="store_true", help="print JSON, no tables")
+    parser.add_argument("--quiet", action="store_true", help="no tables, only what is wrong")
     parser.set_defaults(run=run)
 
 
@@ -44,10 +45,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"moeopt: {args.plan}: {line}", file=sys.stderr)
     if args.json:
         _print_json(broken, objective, notes)
-    elif not broken:
+    elif not broken and not args.quiet:
         from moeopt.core.table import print_tables
 
-        print_tables(wing.summarise(problem, document.plan, document.result))
+        # Bounds of another problem would stand beside this one's loads.
+        result = document.result if _made_for(problem, document) else None
+        print_tables(wing.summarise(problem, document.plan, result))
         print(f"\n{args.plan}: valid, objective {objective:.6g}")
     for violation in broken:
         print(
@@ -57,13 +60,19 @@ def run(args: argparse.Namespace) -> int:
     return BAD_INPUT if broken else DONE
 
 
+def _made_for(problem: Any, document: Any) -> bool:
+    """Tell whether the plan's file names this problem, or none."""
+    from moeopt.io import problem_sha256
+
+    return document.problem_sha256 in (None, problem_sha256(problem))
+
+
 def _doubts(problem: Any, document: Any, objective: float | None) -> list[str]:
     """Return where the plan's file disagrees with what we find: its claims are not trusted."""
     from moeopt.core.result import OPTIMALITY_TOLERANCE, exceeds
-    from moeopt.io import problem_sha256
 
     found = []
-    if document.problem_sha256 not in (None, problem_sha256(problem)):
+    if not _made_for(problem, document):
         found.append(
             "$.problem_sha256: the plan was made for another problem, or this one has changed since"
         )

@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         "pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, or tiny-*"
     )
     parser.add_argument("--json", action="store_true", help="print the index as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no tables")
     parser.set_defaults(run=run)
 
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         from moeopt.io import to_json
 
         files.write_stdout(to_json(found))
+        return DONE
+    if args.quiet:
         return DONE
     columns = [Column("name"), Column("size"), Column("best", ".6g"), Column("bound", ".6g")]
     rows = [["@" + e.name, e.size, e.best_objective, e.best_bound] for e in found]

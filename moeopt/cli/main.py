@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -18,9 +19,11 @@ from moeopt.cli import (
     bench,
     calibrate,
     check,
+    completion,
     export,
     import_,
     instances,
+    report,
     schema,
     show,
     solve,
@@ -37,6 +40,7 @@ _COMMANDS = (
     check,
     show,
     run_command,
+    report,
     export,
     import_,
     schema,
@@ -44,6 +48,7 @@ _COMMANDS = (
     bench,
     aws_lambda,
     calibrate,
+    completion,
 )
 
 _EPILOG = """\
@@ -54,14 +59,14 @@ example: moeopt solve @placement/deepseek-v2-lite-intent -o plan.json"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; nothing is raised."""
     try:
-        args = _parser().parse_args(argv)
+        args = parser_of_all().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot print is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with _logging_to_stderr():
+    with _logging_to_stderr(logging.ERROR if getattr(args, "quiet", False) else logging.NOTSET):
         return _guarded(args)
 
 
@@ -77,6 +82,8 @@ def run() -> int:
     try:
         return main()
     finally:
+        # What is done is done: a Ctrl-C on the way out changes no exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         with contextlib.suppress(OSError):
             sys.stdout.flush()
 
@@ -121,7 +128,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="moeopt",
         description="Place and schedule Mixture-of-Experts models, with proofs of quality.",
@@ -137,10 +145,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what standard error is at the time: over a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
 @contextlib.contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    """Show what the library logs, for as long as the command runs."""
-    handler = logging.StreamHandler(sys.stderr)
+def _logging_to_stderr(level: int) -> Iterator[None]:
+    """Show what the library logs from a level on, for as long as the command runs."""
+    handler = _ToStderr(level)
     handler.setFormatter(logging.Formatter("moeopt: %(message)s"))
     logger = logging.getLogger("moeopt")
     logger.addHandler(handler)

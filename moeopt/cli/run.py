@@ -71,6 +71,7 @@ def add(commands: Any) -> None:
         "--instance", help="its problem: a file, - or @wing/name; else sought in the library"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, no tables")
+    parser.add_argument("--quiet", action="store_true", help="no tables")
     titles = {
         "what is run; what is left out suits the plan": _ALL,
         "PyTorch workers": _TORCH,
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         from moeopt.io import to_json
 
         files.write_stdout(to_json(report.document()))
-    else:
+    elif not args.quiet:
         from moeopt.core.table import print_tables
 
         print_tables(report.tables())

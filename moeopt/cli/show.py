@@ -18,6 +18,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="a problem or a plan: a file, - or @wing/name")
     parser.add_argument("--json", action="store_true", help="print the document, arrays inline")
+    parser.add_argument("--quiet", action="store_true", help="no tables")
     parser.set_defaults(run=run)
 
 
@@ -26,16 +27,12 @@ def run(args: argparse.Namespace) -> int:
     from moeopt.core.table import print_tables
     from moeopt.io import PlanDocument, load_any, problem_to_json
 
-    document = files.read(load_any, args.file)
-    if isinstance(document, PlanDocument):
-        if args.json:
-            files.write_stdout(_plan_json(document))
-        else:
-            print_tables(_plan_tables(document))
-    elif args.json:
-        files.write_stdout(problem_to_json(document))
-    else:
-        print_tables(_problem_tables(document))
+    document: Any = files.read(load_any, args.file)
+    plan = isinstance(document, PlanDocument)
+    if args.json:
+        files.write_stdout(_plan_json(document) if plan else problem_to_json(document))
+    elif not args.quiet:
+        print_tables(_plan_tables(document) if plan else _problem_tables(document))
     return DONE
 
 
@@ -62,6 +59,7 @@ def _plan_tables(document: Any) -> list[Any]:
     if document.result is not None:
         record = document.result.to_dict()
         statistics, found = record.pop("statistics"), record.pop("violations")
+        record["history"] = _moments(record["history"])
         rows = [(name, _text(value)) for name, value in record.items()]
         rows += [(name, _text(value)) for name, value in statistics.items()]
         rows += [(v["constraint"], v["message"]) for v in found]
@@ -73,6 +71,10 @@ def _plan_json(document: Any) -> bytes:
     from moeopt.io import plan_to_json
 
     return plan_to_json(document.plan, document.problem_sha256, document.result)
+
+
+def _moments(history: Any) -> str | None:
+    return f"{len(history)} moments until {history[-1][0]:g} s" if history else None
 
 
 def _fields(document: Any) -> list[tuple[str, str]]:

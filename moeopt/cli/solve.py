@@ -8,6 +8,7 @@ from typing import Any
 
 from moeopt.cli import files, progress
 from moeopt.cli.codes import DONE, NO_PLAN
+from moeopt.core import interrupts
 
 
 def add(commands: Any) -> None:
@@ -53,18 +54,20 @@ def run(args: argparse.Namespace) -> int:
     files.require_writable(args.output)
     problem = files.read_problem(args.instance)
     warm_start = files.read(load_plan, args.warm_start) if args.warm_start else None
-    with progress.shown(args.quiet) as listener, files.nothing_on_stdout():
-        result = solve(
-            problem,
-            args.method,
-            time_limit_s=args.time_limit,
-            gap=args.gap,
-            seed=args.seed,
-            workers=args.workers,
-            warm_start=warm_start,
-            progress=listener,
-        )
-    return _tell(args, problem, result)
+    # Until the plan is written: one that was found is not lost to a Ctrl-C that comes late.
+    with interrupts.heard():
+        with progress.shown(args.quiet, args.time_limit) as listener, files.nothing_on_stdout():
+            result = solve(
+                problem,
+                args.method,
+                time_limit_s=args.time_limit,
+                gap=args.gap,
+                seed=args.seed,
+                workers=args.workers,
+                warm_start=warm_start,
+                progress=listener,
+            )
+        return _tell(args, problem, result)
 
 
 def _tell(args: argparse.Namespace, problem: Any, result: Any) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moeopt.cli import files
+from moeopt.cli import files, progress
 from moeopt.cli.codes import DONE, NO_PLAN
 
 #: What may be swept; the same as `moeopt.placement.frontiers.Kind`, which a parser need not load.
@@ -63,11 +62,10 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep; 3 if an instance, or every point of a frontier, has no plan."""
-    with _progress(args.quiet) as advance:
-        return _frontier(args, advance) if args.frontier else _many(args, advance)
+    return _frontier(args) if args.frontier else _many(args)
 
 
-def _frontier(args: argparse.Namespace, advance: Any) -> int:
+def _frontier(args: argparse.Namespace) -> int:
     from moeopt.core.errors import InstanceError
     from moeopt.placement.frontier_cases import Span
     from moeopt.placement.frontier_tables import tables
@@ -88,7 +86,7 @@ def _frontier(args: argparse.Namespace, advance: Any) -> int:
         method=args.method,
         time_limit_s=args.time_limit,
         seed=args.seed,
-        run=_runner(args, advance),
+        run=_runner(args),
     )
     with files.nothing_on_stdout():
         found = files.read(lambda _: frontier(problem, args.frontier, asked), name)
@@ -118,16 +116,25 @@ def _document(problem: Any, found: Any) -> bytes:
     )
 
 
-def _many(args: argparse.Namespace, advance: Any) -> int:
+def _many(args: argparse.Namespace) -> int:
     from moeopt.core.many import Solve, solve_all
+    from moeopt.core.parallel import Stopped
 
     _refuse_spans(args)
     names = _named(args.instances)
     plans = _plan_files(args.output, names)
     problems = [files.read_problem(name) for name in names]
     solves = [Solve(p, args.method, args.time_limit, seed=args.seed) for p in problems]
+    stopped = None
     with files.nothing_on_stdout():
-        results = solve_all(solves, _runner(args, advance))
+        try:
+            results = solve_all(solves, _runner(args))
+        except Stopped as early:
+            stopped = early
+            done = sorted(early.done)
+            results = [early.done[i] for i in done]
+            names, problems = [names[i] for i in done], [problems[i] for i in done]
+            plans = [plans[i] for i in done] if plans else []
     if args.output is not None:
         _write_plans(Path(args.output), plans, problems, results)
     if args.json:
@@ -138,7 +145,10 @@ def _many(args: argparse.Namespace, advance: Any) -> int:
     for name, result in zip(names, results, strict=True):
         if result.plan is None:
             print(f"moeopt: {name}: {result.why()}", file=sys.stderr)
-    _print(args, lambda: [_table(names, results)])
+    if results:
+        _print(args, lambda: [_table(names, results)])
+    if stopped is not None:
+        raise stopped
     return NO_PLAN if any(result.plan is None for result in results) else DONE
 
 
@@ -247,25 +257,17 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _WIDTH else "…" + name[1 - _WIDTH :]
 
 
-def _runner(args: argparse.Namespace, advance: Any) -> Callable[[Any, Any], list[Any]]:
-    from functools import partial
-
+def _runner(args: argparse.Namespace) -> Callable[[Any, Any], list[Any]]:
     from moeopt.core.parallel import run_all
 
     how = {"workers": args.workers, "backend": args.backend, "address": args.address}
-    return partial(run_all, **how, progress=advance)
 
+    def run(call: Any, arguments: Any) -> list[Any]:
+        # The bar is gone before tables are printed where it stood.
+        with progress.counted(args.quiet) as advance:
+            return run_all(call, arguments, **how, progress=advance)
 
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what is told of solves that are done; ``None`` where nobody would see it."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("sweeping") as status:
-        yield lambda done, all_of_them: status.update(f"{done} of {all_of_them} solved")
+    return run
 
 
 def _print(args: argparse.Namespace, tables: Callable[[], Any]) -> None:

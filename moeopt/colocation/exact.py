@@ -95,6 +95,8 @@ def run_exact(problem: ColocationProblem, context: Context, warm_start: object) 
     groups = count_groups(problem)
     build_s = time.perf_counter() - started
     start = None if known is None else frame.point(known)
+    if known is not None:
+        context.report(_value(problem, known), frame.bound_s, "start")
     answer = _ask(frame, context, start, groups=groups <= MOST_GROUPS)
     if answer.status is Status.INFEASIBLE:
         return Outcome(
@@ -173,6 +175,7 @@ def _ask(frame: Frame, context: Context, start: FloatArray | None, *, groups: bo
         return solve_guarded(
             model, group_backend(frame), time_limit_s=limit_s, gap=context.gap, seed=context.seed,
             threads=context.workers, warm_start=start,
+            told=lambda objective, bound: context.report(objective, bound, "groups"),
         )  # fmt: skip
     return solve_model(
         model, time_limit_s=limit_s, gap=context.gap, seed=context.seed, threads=context.workers,

@@ -19,7 +19,7 @@ from moeopt.colocation.pairing import (
 )
 from moeopt.colocation.plan import ColocationPlan, evaluate, violations
 from moeopt.colocation.problem import ColocationProblem
-from moeopt.core.arrays import IntArray
+from moeopt.core.arrays import IntArray, read_only
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
@@ -127,6 +127,6 @@ def _descend(
     found, value = anneal(
         at.copy(), layout.traffic, layout.sent, layout.received, layout.tokens, layout.seconds,
         layout.fixed, layout.there, layout.back, layout.port, layout.speed, layout.size,
-        layout.budget, layout.allowed, objective, steps, warm, rng,
+        read_only(layout.budget), layout.allowed, objective, steps, warm, rng,
     )  # fmt: skip
     return found, value

@@ -17,7 +17,8 @@ from moeopt.colocation.plan import (
 )
 from moeopt.colocation.problem import ColocationProblem
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went, time_text, time_unit
+from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.units import time_text, time_unit
 from moeopt.describe.topology import port_bytes_per_s
 from moeopt.timeline import Phase, Spans, Step, line_seconds
 

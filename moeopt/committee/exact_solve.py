@@ -94,6 +94,8 @@ def solve_period(
     """
     first = None if known is None else of_period(problem, known, period)
     first = _standing(problem, period, context) if first is None else first
+    if first is not None:
+        context.report(value_of(problem, first), None, "standing")
     if not buildable(problem, period, context):
         return Found(first, 0.0, Limit.TIME)
     started = time.perf_counter()

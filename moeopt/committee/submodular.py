@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moeopt.committee import _kernels_retained as kernels
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.arrays import BoolArray, FloatArray, IntArray, read_only
 
 #: Share of a sum that may be rounding.
 _ROUNDING = 1e-12
@@ -310,7 +310,7 @@ class _Ranked:
 
 
 def _plain(values: npt.NDArray[np.float64]) -> FloatArray:
-    return np.ascontiguousarray(values, dtype=np.float64)
+    return read_only(np.asarray(values, dtype=np.float64))
 
 
 def _total(values: FloatArray, top_k: int) -> float:

@@ -10,7 +10,8 @@ from moeopt.committee.loss import total_loss
 from moeopt.committee.plan import CommitteePlan, Evaluation, evaluate
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went, time_text
+from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.units import memory_text, time_text
 
 #: Layers that are shown where there are more.
 MOST_LAYERS = 32
@@ -88,7 +89,7 @@ def _note(problem: CommitteeProblem, shown: int) -> str:
 def _solve(problem: CommitteeProblem, plan: CommitteePlan, value: Evaluation, result: Any) -> Table:
     facts: list[tuple[str, Cell]] = [
         ("slots", f"{value.slots} of {problem.layers * problem.experts}"),
-        ("memory", f"{_bytes(value.memory_bytes)} of {_bytes(problem.budget_bytes)}"),
+        ("memory", f"{memory_text(value.memory_bytes)} of {memory_text(problem.budget_bytes)}"),
     ]
     if value.latency_s or problem.latency_s is not None:
         limit = "" if problem.latency_s is None else f" of {time_text(problem.latency_s)}"
@@ -115,22 +116,15 @@ def _traffic(problem: CommitteeProblem, value: Evaluation) -> list[tuple[str, Ce
     facts: list[tuple[str, Cell]] = []
     if value.swap_bytes is not None:
         what = "bytes of an update" if problem.loss == "table" else "bytes of loads"
-        facts.append((what, _bytes(value.swap_bytes)))
+        facts.append((what, memory_text(value.swap_bytes)))
     mean, peak = value.mean_swap_bytes_per_s, value.peak_swap_bytes_per_s
     if mean is None or peak is None or problem.link_bytes_per_s is None:
         return facts
-    rates = f"{_bytes(mean)}/s on average, {_bytes(peak)}/s at most"
-    return [*facts, ("link", f"{rates}, of {_bytes(problem.link_bytes_per_s)}/s")]
+    rates = f"{memory_text(mean)}/s on average, {memory_text(peak)}/s at most"
+    return [*facts, ("link", f"{rates}, of {memory_text(problem.link_bytes_per_s)}/s")]
 
 
 def _texts(fact: tuple[str, Cell]) -> tuple[Cell, Cell]:
     """Return a row whose number is text, as its neighbours are."""
     name, cell = fact
     return name, cell if cell is None else str(cell)
-
-
-def _bytes(value: float) -> str:
-    for size, unit in ((2**40, "TiB"), (2**30, "GiB"), (_MIB, "MiB"), (2**10, "KiB")):
-        if value >= size:
-            return f"{value / size:.6g} {unit}"
-    return f"{value:.6g} bytes"

@@ -126,6 +126,17 @@ def numbers_of(value: object, path: str) -> npt.NDArray[Any]:
     )
 
 
+def read_only(array: FloatArray) -> FloatArray:
+    """Return a view in C order that nobody can write to.
+
+    Kernels are compiled again for each kind of array: a problem's own arrays are closed to writing,
+    those made on the way are not, and slices may have another order.
+    """
+    view: FloatArray = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 def _all_whole(array: npt.NDArray[Any]) -> bool:
     return bool(((array == np.floor(array)) & (np.abs(array) <= 2.0**53)).all())
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from moeopt.core import interrupts
 from moeopt.core.errors import InstanceError
 from moeopt.core.registry import method_named, wing_of
 from moeopt.core.result import Limit, Result
@@ -69,16 +70,17 @@ def solve_all(solves: Sequence[Solve], run: Run = in_turn) -> list[Result[Any]]:
 
 def solved(one: Solve) -> Result[Any]:
     """Solve; Ctrl-C ends the whole sweep, not this solve alone."""
-    result = solve(
-        one.problem,
-        one.method,
-        time_limit_s=one.time_limit_s,
-        gap=one.gap,
-        seed=one.seed,
-        warm_start=one.warm_start,
-    )
-    if result.limit is Limit.INTERRUPTED:
-        raise KeyboardInterrupt
+    with interrupts.heard():
+        result = solve(
+            one.problem,
+            one.method,
+            time_limit_s=one.time_limit_s,
+            gap=one.gap,
+            seed=one.seed,
+            warm_start=one.warm_start,
+        )
+        if interrupts.asked() or result.limit is Limit.INTERRUPTED:
+            raise KeyboardInterrupt
     return result
 
 

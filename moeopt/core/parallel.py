@@ -66,6 +66,8 @@ def run_all(
         If an option is wrong, or the backend's package is not installed.
     BackendError
         If the cluster cannot be reached, or a worker died.
+    Stopped
+        At Ctrl-C: with the results there are, which `ray` and `dask` hand over only at the end.
     Exception
         What the first call to fail raised, with a note that names its argument. The others are
         stopped.
@@ -95,6 +97,20 @@ def cores() -> int:
     """Return how many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C among many calls.
+
+    Attributes
+    ----------
+    done
+        What had been returned by then, by the number of the call.
+    """
+
+    def __init__(self, done: dict[int, Any]) -> None:
+        super().__init__()
+        self.done = done
 
 
 class _CallError(Exception):
@@ -127,6 +143,8 @@ def _in_turn(call: Callable[[A], R], arguments: Sequence[A], progress: Advance |
     for index, argument in enumerate(arguments):
         try:
             results.append(call(argument))
+        except KeyboardInterrupt:
+            raise Stopped(dict(enumerate(results))) from None
         except Exception as error:
             raise _noted(error, index, arguments) from error.__cause__
         if progress is not None:
@@ -151,23 +169,30 @@ def _spread(
                 progress(self.n_completed_tasks, len(arguments))
 
     parent = os.getpid()
+    local = options["backend"] == "loky"
+    found: dict[int, R] = {}
     with joblib.parallel_config(**options):
         # Arrays in files are of no use to another machine.
-        parallel = Told(max_nbytes=None)
-        found = parallel(
+        parallel = Told(max_nbytes=None, return_as="generator_unordered" if local else "list")
+        calls = (
             joblib.delayed(_guarded)(call, index, argument, parent)
             for index, argument in enumerate(arguments)
         )
-    return list(found)
+        try:
+            # What came before an exception stays.
+            found.update(parallel(calls))
+        except KeyboardInterrupt:
+            raise Stopped(found) from None
+    return [found[index] for index in range(len(arguments))]
 
 
-def _guarded(call: Callable[[A], R], index: int, argument: A, parent: int) -> R:
+def _guarded(call: Callable[[A], R], index: int, argument: A, parent: int) -> tuple[int, R]:
     """Call in a worker; what is raised says of which call it is."""
     if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches the whole group of processes, and is the parent's to handle.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return call(argument)
+        return index, call(argument)
     except Exception as error:
         raise _CallError(index, _portable(error)) from error
 

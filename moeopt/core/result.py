@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from moeopt.core.progress import Moment
 from moeopt.core.wing import Plan, Violation
 
 PlanT = TypeVar("PlanT", bound=Plan)
@@ -74,6 +75,9 @@ class Result(Generic[PlanT]):
         What the method has to tell beside: iterations, nodes, per-layer values, ...
     violations
         Empty for a plan; the constraints that cannot hold for an infeasible problem.
+    history
+        What was known when, as far as the method told: objective and bound where either changed, at
+        most 1,000 times. The last moment is the end, with the result's own.
     """
 
     status: Status
@@ -88,6 +92,7 @@ class Result(Generic[PlanT]):
     build_s: float = 0.0
     statistics: dict[str, Any] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
+    history: tuple[Moment, ...] = ()
 
     @property
     def gap(self) -> float | None:
@@ -125,6 +130,7 @@ class Result(Generic[PlanT]):
             "build_s": self.build_s,
             "statistics": self.statistics,
             "violations": [violation.to_dict() for violation in self.violations],
+            "history": [list(moment) for moment in self.history],
         }
 
 

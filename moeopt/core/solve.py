@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+from moeopt.core import interrupts
 from moeopt.core.arguments import number, whole
 from moeopt.core.errors import InstanceError, InternalError
-from moeopt.core.progress import Progress
+from moeopt.core.progress import Moment, Progress, Recorder
 from moeopt.core.registry import method_named, wing_of
 from moeopt.core.result import (
     OPTIMALITY_TOLERANCE,
@@ -57,7 +59,8 @@ def solve(
     Returns
     -------
     Result
-        Infeasible is a status, not an exception.
+        Infeasible is a status, not an exception. Under `moeopt.core.interrupts.heard` Ctrl-C ends
+        the solve, and the result is what there was by then, with the limit ``interrupted``.
 
     Raises
     ------
@@ -65,10 +68,13 @@ def solve(
         If the method does not exist, cannot take this problem, or an argument is out of range.
     BackendError
         If a solver failed.
+    KeyboardInterrupt
+        At Ctrl-C, unless it is heard as above and there is a plan.
     """
     wing = _wing_of_problem(problem)
     chosen = method_named(wing, method)
     context = context_of(time_limit_s, gap, seed, workers, progress)
+    context = replace(context, progress=Recorder(progress))
     impossible = tuple(wing.impossible(problem))
     if impossible:
         return _result(context, chosen, Outcome(infeasible=impossible), Status.INFEASIBLE)
@@ -88,6 +94,8 @@ def _checked(
     if outcome.plan is None:
         if outcome.infeasible:
             return _result(context, method, outcome, Status.INFEASIBLE)
+        if interrupts.asked():
+            raise KeyboardInterrupt
         return _result(context, method, outcome, Status.NO_PLAN_FOUND, bound=outcome.bound)
     broken = wing.violations(problem, outcome.plan)
     if broken:
@@ -113,19 +121,24 @@ def _result(
     bound: float | None = None,
 ) -> Result[Any]:
     settled = status in (Status.OPTIMAL, Status.INFEASIBLE)
+    limit = Limit.INTERRUPTED if interrupts.asked() else outcome.limit or Limit.NONE
+    bound = bound if objective is None or bound is None else min(bound, objective)
+    runtime_s = context.elapsed_s()
+    assert isinstance(context.progress, Recorder)
     return Result(
         status=status,
-        limit=Limit.NONE if settled else outcome.limit or Limit.NONE,
+        limit=Limit.NONE if settled else limit,
         plan=outcome.plan,
         objective=objective,
-        bound=bound if objective is None or bound is None else min(bound, objective),
+        bound=bound,
         method=method.name,
         backend=outcome.backend,
         seed=context.seed,
-        runtime_s=context.elapsed_s(),
+        runtime_s=runtime_s,
         build_s=outcome.build_s,
         statistics=outcome.statistics,
         violations=outcome.infeasible,
+        history=context.progress.history(Moment(runtime_s, objective, bound)),
     )
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 
+from moeopt.core import interrupts
 from moeopt.core.progress import Progress, ProgressEvent
 from moeopt.core.result import relative_gap
 
@@ -42,14 +43,16 @@ class Context:
         return time.perf_counter() - self.started_s
 
     def remaining_s(self) -> float:
-        """Return the seconds left, ``inf`` without a limit, never negative."""
+        """Return the seconds left, ``inf`` without a limit, never negative; 0 after Ctrl-C."""
+        if interrupts.asked():
+            return 0.0
         if self.time_limit_s is None:
             return math.inf
         return max(0.0, self.time_limit_s - self.elapsed_s())
 
     def out_of_time(self) -> bool:
-        """Tell whether the deadline has passed."""
-        return self.time_limit_s is not None and self.remaining_s() <= 0.0
+        """Tell whether the deadline has passed, or Ctrl-C made it now."""
+        return self.remaining_s() <= 0.0
 
     def close_enough(self, objective: float | None, bound: float | None) -> bool:
         """Tell whether the incumbent meets the target gap."""

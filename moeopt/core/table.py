@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import rich.table
+from typing import IO, Any
 
 Cell = str | int | float | None
 
@@ -77,10 +74,14 @@ def cell_text(cell: Cell, column: Column) -> str:
 def print_tables(tables: Iterable[Table], file: IO[str] | None = None) -> None:
     """Draw `tables` for people on `file` (standard output), in colour on a terminal only.
 
-    A terminal gets at most 100 columns; elsewhere lines are not broken for a width nobody has.
+    A terminal gets lines of its own width, at most 100 columns; elsewhere lines are not broken for
+    a width nobody has. What is too wide is wrapped between words, and columns for which there is
+    no room follow below: no digit is left out.
     """
     from rich.console import Console
     from rich.text import Text
+
+    from moeopt.core.layout import blocks
 
     console = Console(file=file, highlight=False)
     console.width = min(console.width, 100) if console.is_terminal else _UNBROKEN
@@ -89,32 +90,14 @@ def print_tables(tables: Iterable[Table], file: IO[str] | None = None) -> None:
             if i:
                 console.print()
             console.print(Text(table.title, style="bold"))
-            console.print(_drawn(table))
+            for piece, block in enumerate(blocks(table, console.width)):
+                if piece:
+                    console.print()
+                console.print(block)
             if table.note:
                 console.print(Text(table.note, style="dim"))
     lines = drawn.get().splitlines()
     print("\n".join(line.rstrip() for line in lines), file=file)
-
-
-def _drawn(table: Table) -> rich.table.Table:
-    from rich import box
-    from rich.table import Table as Drawn
-    from rich.text import Text
-
-    headed = any(column.name for column in table.columns)
-    drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=headed)
-    for i, column in enumerate(table.columns):
-        numeric = not any(isinstance(row[i], str) for row in table.rows)
-        # What names the row, and numbers, are of no use in pieces.
-        whole = numeric or i == 0
-        justify: Literal["left", "right"] = "right" if numeric else "left"
-        drawn.add_column(Text(column.name), justify=justify, no_wrap=whole)
-    texts = table.texts()
-    for n, row in enumerate(texts):
-        last = table.footer is not None and n == len(texts) - 1
-        ends = table.footer is not None and n == len(texts) - 2
-        drawn.add_row(*map(Text, row), style="bold" if last else "", end_section=ends)
-    return drawn
 
 
 def how_it_went(result: Any) -> list[tuple[str, Cell]]:
@@ -136,29 +119,3 @@ def how_it_went(result: Any) -> list[tuple[str, Cell]]:
             f"{result.runtime_s:.3f} s, of which {result.build_s:.3f} s building models",
         ),
     ]
-
-
-def time_text(value: float) -> str:
-    """Return a time in the unit that shows it in a few digits.
-
-    Parameters
-    ----------
-    value
-        Seconds.
-    """
-    size, unit = time_unit(value)
-    return f"{value / size:.6g} {unit}"
-
-
-def time_unit(largest: float) -> tuple[float, str]:
-    """Return the unit of time, and its seconds, that shows the largest value in a few digits.
-
-    Parameters
-    ----------
-    largest
-        Seconds.
-    """
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if largest >= size:
-            return size, unit
-    return (1e-9, "ns") if largest > 0 else (1.0, "s")

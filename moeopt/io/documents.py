@@ -11,6 +11,7 @@ import msgspec
 
 from moeopt.core.errors import InstanceError
 from moeopt.core.files import write_atomically
+from moeopt.core.progress import Moment
 from moeopt.core.result import Limit, Result, Status
 from moeopt.core.wing import Document, Plan, Problem, Violation, Wing
 from moeopt.io.decode import decode, decode_problem, kind_of_source, wing_of_source
@@ -32,6 +33,8 @@ class ResultRecord(Document, frozen=True, kw_only=True):
         As in `Result`, numbers that are not finite replaced by ``None``.
     violations
         Empty for a plan.
+    history
+        As in `Result`: seconds, objective and bound of each moment.
     """
 
     status: Status
@@ -46,6 +49,7 @@ class ResultRecord(Document, frozen=True, kw_only=True):
     build_s: float = 0.0
     statistics: dict[str, Any] = msgspec.field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
+    history: tuple[Moment, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, as `Result.to_dict` does."""

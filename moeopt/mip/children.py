@@ -49,6 +49,11 @@ class Worker:
         self._listener.start()
 
     @property
+    def ended(self) -> bool:
+        """Tell whether the child's last message was read."""
+        return self._ended
+
+    @property
     def alive(self) -> bool:
         """Tell whether the child still runs."""
         return self._process.poll() is None

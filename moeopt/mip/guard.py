@@ -1,8 +1,9 @@
 """A time limit that holds: the solver runs in a child process that can be killed.
 
 Solvers treat their time limit as advice (HiGHS and CP-SAT are known to overrun it by hours), and
-no thread can be stopped from outside. So, with a time limit, the solver always runs in a child
-process; without one it runs in this process.
+no thread can be stopped from outside. So, with a time limit, or where Ctrl-C is to end the solve
+alone (`moeopt.core.interrupts`) and the model is not small, the solver runs in a child process;
+else it runs in this process.
 
 The child is our own and not one of `multiprocessing`: ``spawn`` and ``forkserver`` import the
 user's main script again, which fails for every script without ``if __name__ == "__main__"``, and
@@ -13,16 +14,19 @@ time limit; `warm_up` lets it happen while the caller builds the model.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+from moeopt.core import interrupts
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit, Status
 from moeopt.mip.answer import MipAnswer, Verdict, checked_start, judged, with_start
 from moeopt.mip.backends.record import Backend
-from moeopt.mip.children import acquire, release, warm_up
+from moeopt.mip.children import Worker, acquire, release, warm_up
 from moeopt.mip.model import LinearModel
 
 #: A call may overrun its time limit by this share or this many seconds, whichever is more.
@@ -31,6 +35,18 @@ OVERRUN_S = 0.2
 
 #: Part of the allowed overrun that a solver gets to stop by itself; the rest is for killing it.
 _GRACE = 0.6
+
+#: Nonzeros up to which a solver without a time limit is done before a child has started.
+_SMALL = 500
+
+#: How often one that waits for a solver looks whether there was a Ctrl-C.
+_LOOK_S = 0.05
+
+#: ``told(objective, bound)``: what a solver has found so far; ``None`` is unknown.
+Told = Callable[[float | None, float | None], None]
+
+#: The last incumbent and the last bound that a solver reported.
+_Found = tuple[FloatArray | None, float | None]
 
 
 def solve_guarded(
@@ -42,10 +58,20 @@ def solve_guarded(
     seed: int = 0,
     threads: int = 1,
     warm_start: FloatArray | None = None,
+    told: Told | None = None,
 ) -> MipAnswer:
     """Solve with `backend`, returning at the latest 10 % or 0.2 s after the time limit.
 
     A solver that had to be killed still gives its last reported incumbent, or the warm start.
+
+    Parameters
+    ----------
+    model, time_limit_s, gap, seed, threads, warm_start
+        As for `moeopt.mip.solve.solve_model`.
+    backend
+        Which solver.
+    told
+        Told of incumbents and bounds by a backend that reports them, if it runs in a child process.
 
     Raises
     ------
@@ -53,23 +79,28 @@ def solve_guarded(
         If the solver failed, or its process died.
     """
     options: dict[str, Any] = {"gap": gap, "seed": seed, "threads": threads}
-    if time_limit_s is None:
+    if time_limit_s is None and (not interrupts.hearing() or model.A.nnz <= _SMALL):
         return backend.solve(model, warm_start=warm_start, **options)
+    if interrupts.asked():
+        return _cut_short(model, backend, (None, None), warm_start, 0.0)
     started = time.perf_counter()
-    kill_at = started + time_limit_s + _GRACE * max(OVERRUN_SHARE * time_limit_s, OVERRUN_S)
+    limit_s = math.inf if time_limit_s is None else time_limit_s
+    kill_at = started + limit_s + _GRACE * max(OVERRUN_SHARE * limit_s, OVERRUN_S)
     worker = acquire()
-    best: tuple[FloatArray, float | None] | None = None
+    best: _Found = None, None
     keep = True  # a child that is still starting will be warm for the next call
     try:
-        if worker.wait_until_ready(started + time_limit_s):
+        if _ready(worker, started + limit_s):
             keep = False
-            remaining_s = max(0.0, started + time_limit_s - time.perf_counter())
+            remaining_s = max(0.0, started + limit_s - time.perf_counter())
             task = {"backend": backend, "model": model, "warm_start": warm_start, **options}
-            worker.send({**task, "time_limit_s": remaining_s})
-            while (frame := worker.receive(kill_at)) is not None:
+            worker.send({**task, "time_limit_s": None if math.isinf(limit_s) else remaining_s})
+            while (frame := _received(worker, kill_at)) is not None:
                 kind, content = frame
                 if kind == "incumbent":
-                    best = content
+                    best = _better(best, content)
+                    if told is not None:
+                        told(None if best[0] is None else model.evaluate(best[0]), best[1])
                     continue
                 keep = True
                 if kind == "error":
@@ -82,25 +113,54 @@ def solve_guarded(
             release(worker)
         else:
             worker.kill()
-            warm_up()
+            if not interrupts.asked():
+                warm_up()
     return _cut_short(model, backend, best, warm_start, time.perf_counter() - started)
+
+
+def _better(best: _Found, reported: _Found) -> _Found:
+    """Return what is known after a report, which may be of a point or of a bound alone."""
+    x, bound = reported
+    return best[0] if x is None else x, best[1] if bound is None else bound
+
+
+def _ready(worker: Worker, deadline: float) -> bool:
+    """Wait for a child's start; ``False`` at the deadline or after Ctrl-C."""
+    while not interrupts.asked():
+        now = time.perf_counter()
+        if worker.wait_until_ready(min(deadline, now + _LOOK_S)):
+            return True
+        if now >= deadline:
+            break
+    return False
+
+
+def _received(worker: Worker, deadline: float) -> tuple[str, Any] | None:
+    """Return the child's next message; ``None`` at the deadline, if it died, or after Ctrl-C."""
+    while not interrupts.asked():
+        now = time.perf_counter()
+        frame = worker.receive(min(deadline, now + _LOOK_S))
+        if frame is not None or worker.ended or now >= deadline:
+            return frame
+    return None
 
 
 def _cut_short(
     model: LinearModel,
     backend: Backend,
-    best: tuple[FloatArray, float | None] | None,
+    best: _Found,
     warm_start: FloatArray | None,
     solve_s: float,
 ) -> MipAnswer:
     """Return what is known when the solver had to be killed."""
-    bound = best[1] if best else None
+    limit = Limit.INTERRUPTED if interrupts.asked() else Limit.TIME
+    x, bound = best
     answer = MipAnswer(
-        status=Status.NO_PLAN_FOUND, limit=Limit.TIME, bound=bound, backend=backend.version()
+        status=Status.NO_PLAN_FOUND, limit=limit, bound=bound, backend=backend.version()
     )
-    if best is not None:
+    if x is not None:
         answer = judged(
-            model, verdict=Verdict.FEASIBLE, limit=Limit.TIME, x=best[0], bound=bound, gap=0.0,
+            model, verdict=Verdict.FEASIBLE, limit=limit, x=x, bound=bound, gap=0.0,
             backend=answer.backend,
         )  # fmt: skip
     answer = with_start(answer, model, checked_start(model, warm_start))

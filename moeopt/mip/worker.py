@@ -6,9 +6,11 @@ takes one task at a time and lives on, warm, for the next.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import pickle
+import queue
 import signal
 import struct
 import sys
@@ -32,6 +34,10 @@ def write_frame(stream: BinaryIO, message: object) -> None:
 
 def read_frame(stream: BinaryIO) -> Any:
     """Return the next message; ``EOFError`` when the other side is gone."""
+    return pickle.loads(_read_bytes(stream))
+
+
+def _read_bytes(stream: BinaryIO) -> bytes:
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise EOFError
@@ -39,13 +45,13 @@ def read_frame(stream: BinaryIO) -> Any:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
-    return pickle.loads(data)
+    return data
 
 
 def serve() -> None:
     """Answer tasks until the parent closes the pipe (the child's main function)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    tasks = sys.stdin.buffer
+    tasks = os.fdopen(os.dup(sys.stdin.fileno()), "rb")  # Python locks its own when it ends
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Solvers print as they like: that must not end up between the frames.
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -53,12 +59,11 @@ def serve() -> None:
     _load()
     write_frame(answers, ("ready", None))
     lock = threading.Lock()
+    frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_hear, args=(tasks, frames), daemon=True).start()
     while True:
-        try:
-            sys.path[:] = read_frame(tasks)
-            task = read_frame(tasks)
-        except EOFError:
-            return
+        sys.path[:] = pickle.loads(frames.get())
+        task = pickle.loads(frames.get())  # which may need the new path
         # A C thread: it fires even while a solver holds the interpreter.
         if task["time_limit_s"] is not None:
             faulthandler.dump_traceback_later(
@@ -68,6 +73,19 @@ def serve() -> None:
         faulthandler.cancel_dump_traceback_later()
         with lock:
             write_frame(answers, message)
+
+
+def _hear(tasks: BinaryIO, frames: queue.SimpleQueue[bytes]) -> None:
+    """Take messages in; a parent that is gone wants no answer, whatever it asked."""
+    try:
+        while True:
+            frames.put(_read_bytes(tasks))
+    except EOFError:
+        if os.name == "posix":
+            # Solvers that are programs of their own would go on alone.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(0)
 
 
 def _load() -> None:

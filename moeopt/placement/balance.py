@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, read_only
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import memory_can_bind
 
@@ -245,7 +245,7 @@ def best_spread(blocks: Blocks) -> tuple[IntArray, FloatArray]:
     node_of_group = np.zeros((layers, blocks.groups), dtype=np.int64)
     lower = np.empty(layers)
     _kernels_layers.partition_groups(
-        blocks.load,
+        read_only(blocks.load),
         blocks.groups,
         np.diff(blocks.slot_start[blocks.node_start]),
         blocks.slow.reshape(blocks.num_nodes, -1),
@@ -269,7 +269,7 @@ def block_bounds(blocks: Blocks) -> FloatArray:
     if blocks.per_device > 0:
         most = min(most, blocks.per_device * len(blocks.slow))
     _kernels_layers.bound_layers(
-        blocks.load, blocks.num_slots, blocks.slow, blocks.least, most, lower
+        read_only(blocks.load), blocks.num_slots, blocks.slow, blocks.least, most, lower
     )
     return lower
 

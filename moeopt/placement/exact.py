@@ -109,6 +109,7 @@ def solve_exact(
     """
     parts = [_Part(alone, layers) for alone, layers in split_layers(problem)]
     _offer_plans(problem, parts, warm_start)
+    _report(parts, context, "starting")
     build_s = 0.0
     for i, part in enumerate(parts):
         if _build_s(part.problem) > context.remaining_s():
@@ -124,10 +125,21 @@ def solve_exact(
                 build_s=build_s,
             )
         _take(part, compiled)
-        context.report(None, None, f"model {i + 1} of {len(parts)} {part.answer.status.value}")
+        _report(parts, context, f"model {i + 1} of {len(parts)} {part.answer.status.value}")
     if not all(part.settled for part in parts):
         _lift_bounds(problem, parts)
     return _outcome(problem, parts, build_s)
+
+
+def _report(parts: list[_Part], context: Context, note: str) -> None:
+    """Tell what the layers' plans and bounds add up to, where each has one."""
+    objectives = [part.objective for part in parts if part.objective is not None]
+    bounds = [part.bound for part in parts if part.bound is not None]
+    context.report(
+        math.fsum(objectives) if len(objectives) == len(parts) else None,
+        math.fsum(bounds) if len(bounds) == len(parts) else None,
+        note,
+    )
 
 
 def _build_s(problem: PlacementProblem) -> float:

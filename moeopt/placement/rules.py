@@ -99,7 +99,8 @@ def network_of(problem: PlacementProblem, layer: int) -> Network:
             between=tokens - np.diag(own),
         )
     loads, _ = scenario_loads(problem)
-    stays = loads[:, layer, :, None] * problem.source_shares()[:, layer].T
+    # In C order whatever the order of the shares: kernels are compiled for each.
+    stays = np.ascontiguousarray(loads[:, layer, :, None] * problem.source_shares()[:, layer].T)
     return Network(
         sends=stays.sum(axis=1),
         leaves=np.zeros(stays.shape[:2]),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from moeopt.core import interrupts
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
@@ -76,9 +77,11 @@ def _plain(problem: PlacementProblem, context: Context) -> Outcome:
             # A first, short round makes sure that there is a plan early, and times the rest.
             before_s = context.elapsed_s()
             work = _plain_work(context.part(share), round_s, best is None)
-            best = _better(best, balance.search(blocks, work, context.seed + 1000 * done))
-            if done == 0:
+            if best is None:
+                best = balance.search(blocks, work, context.seed)
                 round_s = context.elapsed_s() - before_s
+            else:
+                best = _round(blocks, best, work, context.seed + 1000 * done, context)
             done += 1
             value, bound = float(best.value.sum()), float(best.bound.sum())
             if not math.isfinite(value):
@@ -92,10 +95,26 @@ def _plain(problem: PlacementProblem, context: Context) -> Outcome:
             best = certify(problem, best, context)
             limit = _stop(context, float(best.value.sum()), float(best.bound.sum()), done, done)
     except KeyboardInterrupt:
-        if best is None:
+        if best is None or interrupts.asked():
             raise
         limit = Limit.INTERRUPTED
     return plain_outcome(problem, best, None if limit is Limit.NONE else limit, rounds=done)
+
+
+def _round(
+    blocks: balance.Blocks, best: balance.Balanced, work: int, seed: int, context: Context
+) -> balance.Balanced:
+    """Return the better plan of each layer after one more round, as far as time allows."""
+    for layer in range(len(best.value)):
+        if context.out_of_time():
+            break
+        one = replace(blocks, load=blocks.load[layer : layer + 1])
+        found = balance.search(one, work, seed + layer)
+        if found.value[0] < best.value[layer]:
+            best.table[layer], best.value[layer] = found.table[0], found.value[0]
+            context.report(float(best.value.sum()), float(best.bound.sum()), f"layer {layer}")
+        best.bound[layer] = max(best.bound[layer], found.bound[0])
+    return best
 
 
 def _plain_work(context: Context, first_round_s: float, first: bool) -> int:
@@ -120,18 +139,6 @@ def plain_outcome(
         bound=float(found.bound.sum()),
         limit=limit,
         statistics={"layer_bound": found.bound.tolist(), **extra},
-    )
-
-
-def _better(one: balance.Balanced | None, other: balance.Balanced) -> balance.Balanced:
-    """Return the better plan of each layer."""
-    if one is None:
-        return other
-    better = other.value < one.value
-    return balance.Balanced(
-        table=np.where(better[:, None], other.table, one.table),
-        value=np.where(better, other.value, one.value),
-        bound=np.maximum(one.bound, other.bound),
     )
 
 
@@ -174,6 +181,8 @@ def _anneal(
             context.report(value, float(bound.sum()), f"round {done}")
             limit = _stop(context, value, float(bound.sum()), done, ANNEAL_ROUNDS)
     except KeyboardInterrupt:
+        if interrupts.asked():
+            raise
         limit = Limit.INTERRUPTED
     return Outcome(
         plan=best,

@@ -92,6 +92,8 @@ def run_milp(problem: ServerlessProblem, context: Context, warm_start: object) -
     frame = compile_model(problem)
     known = _fastest(problem, frame.menus) if known is None else known
     start = None if known is None else frame.point(known)
+    if known is not None and not violations(problem, known):
+        context.report(evaluate(problem, known).objective, bound_of(problem), "start")
     build_s = time.perf_counter() - started
     answer = _ask(frame.model, context, start)
     if answer.status is Status.INFEASIBLE:

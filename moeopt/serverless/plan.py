@@ -211,7 +211,7 @@ def latency_s(problem: ServerlessProblem, layers: Sequence[LayerCalls]) -> float
 
 def layer_calls(problem: ServerlessProblem, plan: ServerlessPlan) -> tuple[LayerCalls, ...]:
     """Return what the replicas of each layer do, for a plan whose sizes are known."""
-    return tuple(_calls_of(problem, plan, layer) for layer in range(problem.num_layers))
+    return tuple(calls_of(problem, plan, layer) for layer in range(problem.num_layers))
 
 
 def clock_of(problem: ServerlessProblem, layer: int) -> Clock:
@@ -228,7 +228,7 @@ def clock_of(problem: ServerlessProblem, layer: int) -> Clock:
     )
 
 
-def _calls_of(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> LayerCalls:
+def calls_of(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> LayerCalls:
     """Put the replicas of one layer through the page's formulas, from share to bill."""
     tokens, expert = problem.tokens_of(layer), problem.expert_of(layer)
     own, design = slice(0, tokens.shape[1]), int(plan.design[layer])

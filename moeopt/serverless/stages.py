@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moeopt.core.table import Cell, Column, Table
-from moeopt.serverless.plan import ServerlessPlan, clock_of, layer_calls
+from moeopt.serverless.plan import ServerlessPlan, calls_of, clock_of
 from moeopt.serverless.problem import ServerlessProblem
 
 
@@ -56,7 +56,7 @@ def stages(problem: ServerlessProblem, plan: ServerlessPlan, layer: int) -> Stag
     layer
         Which layer.
     """
-    calls, clock = layer_calls(problem, plan)[layer], clock_of(problem, layer)
+    calls, clock = calls_of(problem, plan, layer), clock_of(problem, layer)
     design, tokens = int(plan.design[layer]), problem.tokens_of(layer)
     slowest = int(np.argmax(calls.expert_s.max(axis=1)))
     used = calls.share[slowest] > 0

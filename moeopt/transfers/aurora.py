@@ -107,7 +107,7 @@ def earliest_fit(problem: TransferProblem, pairs: npt.ArrayLike) -> Pieces:
 
     seconds = pair_seconds(problem)
     order = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
-    source, destination = order[:, 0], order[:, 1]
+    source, destination = np.ascontiguousarray(order.T)
     longest = max(seconds.sum(axis=0).max(), seconds.sum(axis=1).max())
     message, start_s, duration_s = _kernels_aurora.earliest_fit(
         seconds[source, destination],

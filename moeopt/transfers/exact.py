@@ -19,6 +19,7 @@ from moeopt.core.result import Limit, Status
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome, Violation
 from moeopt.mip import LinearModel, MipAnswer, solve_guarded
+from moeopt.mip.guard import Told
 from moeopt.transfers.bounds import bound as bound_of
 from moeopt.transfers.exact_flow import compile_flow, flow_of
 from moeopt.transfers.exact_rounds import compile_rounds, has_matchings
@@ -123,8 +124,15 @@ def solve_shop(
     shop = shop_of(problem)
     frame = compile_shop(shop, problem.name or "transfers")
     start = _known_starts(problem, shop, warm_start)
+    if start is not None:
+        known = plan_of_starts(problem, shop, start)
+        context.report(known.makespan_s, bound_of(problem), "longest first")
     build_s = time.perf_counter() - started
-    answer = _ask(frame, context, None if start is None else frame.point(start))
+
+    def told(objective: float | None, bound: float | None) -> None:
+        context.report(objective, bound, "branch and bound")
+
+    answer = _ask(frame, context, None if start is None else frame.point(start), told)
     if answer.status is Status.INFEASIBLE:
         return Outcome(
             infeasible=(_lateness(shop, context),), backend=answer.backend, build_s=build_s
@@ -148,7 +156,9 @@ def solve_shop(
     )
 
 
-def _ask(frame: ShopModel, context: Context, start: FloatArray | None) -> MipAnswer:
+def _ask(
+    frame: ShopModel, context: Context, start: FloatArray | None, told: Told | None = None
+) -> MipAnswer:
     remaining_s = context.remaining_s()
     return solve_guarded(
         frame.builder.build(),
@@ -158,6 +168,7 @@ def _ask(frame: ShopModel, context: Context, start: FloatArray | None) -> MipAns
         seed=context.seed,
         threads=context.workers,
         warm_start=start,
+        told=told,
     )
 
 

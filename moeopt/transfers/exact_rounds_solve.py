@@ -41,6 +41,8 @@ def solve_rounds(
     known = _known_rounds(problem, context, warm_start)
     incumbent = None if known is None else _plan(problem, known)
     at_most_s = None if incumbent is None else incumbent.makespan_s
+    if incumbent is not None:
+        context.report(_value(problem, incumbent), None, "heuristic")
     frame = compile_rounds(problem, at_most_s=at_most_s)
     model = frame.builder.build()
     start = None if known is None else frame.point(known)

@@ -136,6 +136,9 @@ def _solved(
             if request.on_incumbent is not None:
                 request.on_incumbent(point(self.value), bound(self.best_objective_bound))
 
+    if request.on_incumbent is not None:
+        report = request.on_incumbent
+        solver.best_bound_callback = lambda shown: report(None, bound(shown))
     status = solve_cpsat(solver, compiled, Listener())
     if status == cp_model.INFEASIBLE:
         return Claim(verdict=Verdict.INFEASIBLE)

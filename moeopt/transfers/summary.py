@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from moeopt.core.arrays import BoolArray, FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, time_text
+from moeopt.core.table import Cell, Column, Table
+from moeopt.core.units import time_text
 from moeopt.transfers.contention import speedups
 from moeopt.transfers.plan import TransferPlan, evaluate, require_readable
 from moeopt.transfers.problem import TransferProblem

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from both_ways import compiled_and_interpreted
 
 from moeopt.buffering.policies import POLICIES
 from moeopt.buffering.problem import BufferingProblem
@@ -192,16 +189,6 @@ for extra in (
 
 
 def test_kernels_do_the_same_with_the_jit_off() -> None:
-    answers = []
-    for off in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env={**os.environ, "NUMBA_DISABLE_JIT": off},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-        answers.append(done.stdout)
-    assert answers[0].count("Replay(") == 2 * (5 * 16 - 1)
-    assert answers[0] == answers[1]
+    compiled, interpreted = compiled_and_interpreted(SCRIPT)
+    assert sum("Replay(" in line for line in compiled) == 2 * (5 * 16 - 1)
+    assert compiled == interpreted

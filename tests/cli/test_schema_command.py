@@ -49,6 +49,14 @@ def _properties(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> boo
     return all(accepts(known[key], value[key], root) for key in known if key in value)
 
 
+def _items(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
+    others = value[len(schema.get("prefixItems", ())) :]
+    rule = schema["items"]
+    if isinstance(rule, bool):
+        return rule or not others
+    return all(accepts(rule, entry, root) for entry in others)
+
+
 def _additional(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     extra = {key: value[key] for key in value if key not in schema.get("properties", {})}
     rule = schema["additionalProperties"]
@@ -66,7 +74,11 @@ _KEYWORDS: dict[str, Callable[[dict[str, Any], Any, dict[str, Any]], bool]] = {
     "exclusiveMinimum": lambda s, v, r: v > s["exclusiveMinimum"],
     "maximum": lambda s, v, r: v <= s["maximum"],
     "minItems": lambda s, v, r: len(v) >= s["minItems"],
-    "items": lambda s, v, r: all(accepts(s["items"], entry, r) for entry in v),
+    "maxItems": lambda s, v, r: len(v) <= s["maxItems"],
+    "prefixItems": lambda s, v, r: all(
+        accepts(one, entry, r) for one, entry in zip(s["prefixItems"], v, strict=False)
+    ),
+    "items": _items,
     "required": lambda s, v, r: set(s["required"]) <= set(v),
     "properties": _properties,
     "additionalProperties": _additional,

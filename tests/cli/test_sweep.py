@@ -39,7 +39,7 @@ def _no_workers_left() -> Iterator[None]:
 def without_seconds(value: Any) -> Any:
     """Return a document without what differs between runs."""
     if isinstance(value, dict):
-        hidden = ("runtime_s", "build_s", "layer_s")
+        hidden = ("runtime_s", "build_s", "layer_s", "history")
         return {k: without_seconds(v) for k, v in value.items() if k not in hidden}
     return [without_seconds(entry) for entry in value] if isinstance(value, list) else value
 

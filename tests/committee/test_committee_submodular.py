@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import os
-import subprocess
-import sys
 from itertools import combinations
 
 import numpy as np
 import pytest
+from both_ways import compiled_and_interpreted
 
 from moeopt.committee.loss import own_experts
 from moeopt.committee.submodular import (
@@ -265,16 +263,6 @@ for top_k in (1, 3):
 
 
 def test_kernels_do_the_same_with_the_jit_off() -> None:
-    answers = []
-    for off in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env={**os.environ, "NUMBA_DISABLE_JIT": off},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-        answers.append(done.stdout)
-    assert len(answers[0].splitlines()) == 10
-    assert answers[0] == answers[1]
+    compiled, interpreted = compiled_and_interpreted(SCRIPT)
+    assert len(compiled) == 10
+    assert compiled == interpreted

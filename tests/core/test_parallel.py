@@ -215,7 +215,7 @@ def test_ctrl_c_stops_the_workers(tmp_path: Path) -> None:
         time.sleep(0.05)
     os.killpg(sweep.pid, signal.SIGINT)
     _, said = sweep.communicate(timeout=60)
-    assert said.splitlines()[-1] == "KeyboardInterrupt"
+    assert said.splitlines()[-1] == "moeopt.core.parallel.Stopped"
     assert said.count("Traceback") == 1
     for pid in pids.iterdir():
         assert not _runs(int(pid.name))

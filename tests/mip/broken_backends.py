@@ -88,6 +88,12 @@ def _with_a_program(model: LinearModel, request: Request) -> Claim:
     raise AssertionError
 
 
+def _endless_program(model: LinearModel, request: Request) -> Claim:
+    script = f"echo $$ > '{model.name}'; exec sleep 600"
+    subprocess.run(["sh", "-c", script], check=True)
+    raise AssertionError
+
+
 def _make(name: str, run: object) -> Backend:
     return Backend(name=name, version=_version, available=_yes, run=run)
 
@@ -105,3 +111,4 @@ BOUND_TOO_HIGH = _make("bound too high", _bound_too_high)
 OVERPROUD = _make("overproud", _overproud)
 NEARLY_INTEGER = _make("nearly integer", _nearly_integer)
 WITH_A_PROGRAM = _make("with a program", _with_a_program)
+ENDLESS_PROGRAM = _make("endless program", _endless_program)

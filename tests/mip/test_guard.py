@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -14,9 +16,10 @@ import mip_models
 import numpy as np
 import pytest
 
+from moeopt.core import interrupts
 from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit, Status
-from moeopt.mip import Backend, backend_named, solve_guarded, solve_model, warm_up
+from moeopt.mip import Backend, backend_named, guard, solve_guarded, solve_model, warm_up
 from moeopt.mip.children import acquire, close_idle, release
 
 ROOT = Path(__file__).parents[2]
@@ -148,3 +151,58 @@ def test_warm_up_starts_one_child() -> None:
     warm_up()
     assert acquire() is first
     release(first)
+
+
+def test_a_task_that_the_child_cannot_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "gone_backend.py"
+    source.write_text("def run(*arguments): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    gone = replace(broken.CHATTY, run=importlib.import_module("gone_backend").run)
+    source.unlink()
+    with pytest.raises(BackendError, match="No module named 'gone_backend'"):
+        solve_guarded(mip_models.knapsack(), gone, time_limit_s=20)
+
+
+def test_programs_of_the_solver_die_with_the_caller(tmp_path: Path) -> None:
+    """Who is killed in the middle of a solve without a limit leaves nothing running."""
+    program = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from dataclasses import replace
+import broken_backends, mip_models
+from moeopt.core import interrupts
+from moeopt.mip import guard
+guard._SMALL = 0
+with interrupts.heard():
+    model = replace(mip_models.knapsack(), name={str(tmp_path / "alive")!r})
+    guard.solve_guarded(model, broken_backends.ENDLESS_PROGRAM)
+"""
+    caller = subprocess.Popen([sys.executable, "-c", program])
+    started = tmp_path / "alive"
+    deadline = time.monotonic() + 60
+    while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    pid = int(started.read_text())
+    caller.kill()
+    caller.wait()
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _runs(pid)
+
+
+def test_small_models_need_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Ctrl-C is heard, only solves that may be long pay for a process."""
+    monkeypatch.setattr(guard, "acquire", lambda: pytest.fail("a child"))
+    with interrupts.heard():
+        answer = solve_guarded(mip_models.knapsack(), backend_named("cpsat"))
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.asked()
+    assert answer.objective == -9.0
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    # Nobody may wait for one whose parents are gone: a zombie is dead.
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"

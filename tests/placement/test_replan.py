@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from both_ways import compiled_and_interpreted
 
 from moeopt import solve
 from moeopt.core.errors import InstanceError
@@ -282,16 +280,7 @@ for rules in ({}, {"distinct_nodes": True}, {"max_moved_bytes_per_device": 3}):
 """
 
 
-def test_kernels_give_the_same_front_with_the_jit_off(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(JIT_SCRIPT, "script", "exec"), {})
-    compiled = capsys.readouterr().out
-    done = subprocess.run(
-        [sys.executable, "-c", JIT_SCRIPT],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    assert done.stdout == compiled
-    assert len(compiled.splitlines()) == 3
+def test_kernels_give_the_same_front_with_the_jit_off() -> None:
+    compiled, interpreted = compiled_and_interpreted(JIT_SCRIPT)
+    assert compiled == interpreted
+    assert len(compiled) == 3

@@ -55,6 +55,9 @@ def _run(model: LinearModel, request: Request) -> Claim:
     if remaining_s is not None:
         solver.parameters.max_time_in_seconds = remaining_s
     listener = _listener(model, costs, request.on_incumbent)
+    if request.on_incumbent is not None:
+        report = request.on_incumbent
+        solver.best_bound_callback = lambda shown: report(None, _bound(model, costs, shown))
     status = solve_cpsat(solver, compiled, listener)
     if status == cp_model.MODEL_INVALID:
         raise BackendError("cpsat", compiled.validate().strip() or "invalid model", "use highs")

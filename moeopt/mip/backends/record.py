@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 #: A bound may be above a point's objective by this much of its largest term, not by more.
 _BOUND_TOLERANCE = 1e-5
 
-#: ``on_incumbent(x, bound)``: a better point, and the bound if the solver told one.
-OnIncumbent = Callable[[FloatArray, float | None], None]
+#: ``on_incumbent(x, bound)``: a better point or a better bound, or both; ``None`` for the other.
+OnIncumbent = Callable[[FloatArray | None, float | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Request:
     warm_start
         A feasible point, or ``None``.
     on_incumbent
-        Called with better points, by backends that can.
+        Called with better points and bounds, by backends that can; from any thread.
     """
 
     deadline_s: float = math.inf
@@ -288,9 +288,9 @@ def _unscaled(
     if listener is None:
         return None
 
-    def listen(x: FloatArray, bound: float | None) -> None:
-        point = checked_start(model, x)
-        if point is not None:
+    def listen(x: FloatArray | None, bound: float | None) -> None:
+        point = None if x is None else checked_start(model, x)
+        if point is not None or bound is not None:
             listener(point, _finite(bound, factor))
 
     return listen
