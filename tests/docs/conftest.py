@@ -6,18 +6,27 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import matplotlib
 import pytest
 from doc_blocks import ROOT
+from matplotlib import pyplot
 
 from moeopt.cli.main import main
+from moeopt.core import registry
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a fresh working folder with the repository's instances in it."""
     os.symlink(ROOT / "instances", tmp_path / "instances", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    pyplot.switch_backend("agg")
+    known = registry.wing_names()
+    with matplotlib.rc_context({"figure.max_open_warning": 0}):  # a gallery has many
+        yield tmp_path
+    pyplot.close("all")
+    for name in set(registry.wing_names()) - set(known):  # the page on wings adds one
+        del registry._WINGS[name]
 
 
 @pytest.fixture

@@ -92,7 +92,9 @@ def commands(block: Block) -> list[Command]:
 def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
     """Run a block of Python, comparing the output where it is a session."""
     if ">>>" not in block.text:
-        exec(compile(block.text, f"{page}:{block.line}", "exec"), namespace)
+        # As a reader would run it: without this module's own __future__ imports.
+        code = compile(block.text, f"{page}:{block.line}", "exec", dont_inherit=True)
+        exec(code, namespace)
         return
     parser, said = doctest.DocTestParser(), []
     test = parser.get_doctest(block.text, {}, page.name, str(page), block.line)

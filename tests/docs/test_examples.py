@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from doc_blocks import ROOT
+from doc_blocks import ROOT, table_rows
 
 import moeopt
 
@@ -239,6 +239,24 @@ def test_your_method(tmp_path: Path) -> None:
     assert "boastful breaks 'bound'" in out
 
 
+def test_your_suite(tmp_path: Path) -> None:
+    out = _printed("testing_your_suite.py", tmp_path)
+    assert "the dispatcher passed 2 properties" in out
+    # One copy too many is enough to be found out.
+    assert "first copies only: wrong with 1 expert in 2 slots on 2 devices" in out
+
+
+def test_report(tmp_path: Path) -> None:
+    out = _printed("report_a_plan.py", tmp_path)
+    drawn = re.findall(r"^([\w-]+\.png): \w", out, re.M)
+    assert drawn == ["device-loads.png", "layer-imbalance.png"]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    # The gap that is printed stands on the page, with the digits of that.
+    gap = float(re.findall(r"gap ([\d.]+) %$", out, re.M)[0])
+    assert gap in {round(float(told), 3) for told in re.findall(r"([\d.]+) %: no plan", page)}
+
+
 def test_torch_gating(tmp_path: Path) -> None:
     options = ["--device", "cpu", "--small", "--experts-share", "2"]
     out = _printed("torch_gating.py", tmp_path, *options)
@@ -263,6 +281,11 @@ def test_torch_layer_time(tmp_path: Path) -> None:
     imbalance = {name: float(first) for name, first, _ in rows}
     assert list(imbalance) == ["contiguous", "EPLB", "ours", "clairvoyant"]
     assert imbalance["clairvoyant"] <= min(imbalance.values()) < imbalance["contiguous"]
+
+
+def test_every_example_is_in_the_table() -> None:
+    named = [cells[0].strip("`") for cells in table_rows(ROOT / "examples/README.md", "example")]
+    assert named == [path.name for path in EXAMPLES]
 
 
 def test_every_example_has_a_test() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from doc_blocks import ROOT, blocks, commands, table_rows
 
+import moeopt
 from moeopt.adapters.aws_lambda.deployer import bucket, package
 from moeopt.adapters.aws_lambda.dispatch.patience import Patience
 from moeopt.adapters.aws_lambda.names import Names
@@ -14,7 +16,7 @@ from moeopt.cli.main import main
 
 PAGE = ROOT / "docs" / "adapters" / "lambda.md"
 TEXT = " ".join(PAGE.read_text(encoding="utf-8").split())
-FOLDER = ROOT / "moeopt" / "adapters" / "aws_lambda"
+FOLDER = Path(moeopt.__file__).parent / "adapters" / "aws_lambda"
 
 
 def test_a_bill_is_estimated_within_five_commands() -> None:

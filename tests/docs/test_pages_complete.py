@@ -106,6 +106,7 @@ def test_reference_names_exist(module: str, names: set[str]) -> None:
         "moeopt.io",
         "moeopt.mip",
         "moeopt.placement",
+        "moeopt.report",
         "moeopt.testing.conformance",
         "moeopt.testing.strategies",
     ],
@@ -130,9 +131,10 @@ def test_relative_links_lead_somewhere() -> None:
 
 
 def test_every_page_is_in_the_contents() -> None:
-    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^[\w/-]+$", text, re.MULTILINE))
-    docs = ROOT / "docs"
+    docs, listed = ROOT / "docs", set()
+    for page in (docs / "index.md", docs / "measurements" / "index.md"):
+        names = re.findall(r"^[\w/-]+$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        listed |= {str((page.parent / name).relative_to(docs)) for name in names}
     pages = {str(p.relative_to(docs).with_suffix("")) for p in PAGES if docs in p.parents}
     assert pages - {"index"} == listed
 
@@ -141,3 +143,21 @@ def test_limits_name_the_sizes_in_the_code() -> None:
     text = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
     assert f"up to {MOST_EXPERTS} experts and {MOST_SLOTS} slots" in text
     assert f"up to {MOST_GROUPS_ENUMERATED} groups" in text
+
+
+def test_errata_are_numbered_and_say_how_sure_they_are() -> None:
+    entries = [row[0].split() for row in table_rows(ROOT / "docs" / "errata.md", "")]
+    assert {sure for _, sure in entries} == {"error", "gap", "open"}
+    numbers: dict[str, list[int]] = {}
+    for name, _ in entries:
+        numbers.setdefault(name[0], []).append(int(name[1:]))
+    assert numbers.keys() == set("AMPE")
+    assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+
+
+def test_errata_that_formulations_name_are_on_the_page() -> None:
+    entries = {row[0].split()[0] for row in table_rows(ROOT / "docs" / "errata.md", "")}
+    serverless = ROOT / "formulations" / "serverless.md"
+    named = {row[0] for row in table_rows(serverless, "") if re.fullmatch(r"E\d+", row[0])}
+    assert len(named) == 10
+    assert named <= entries

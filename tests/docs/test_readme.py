@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 
-from doc_blocks import PAGES, ROOT, blocks, commands
+from doc_blocks import PAGES, ROOT, Command, blocks, commands
 
 from moeopt.cli.main import main
 
 README = ROOT / "README.md"
 
 
+def _commands() -> list[Command]:
+    return [c for b in blocks(README) if b.kind == "console" for c in commands(b)]
+
+
 def _shown() -> list[str]:
-    found = [c for b in blocks(README) if b.kind == "console" for c in commands(b)]
-    return [command.line for command in found]
+    return [command.line for command in _commands()]
 
 
 def test_two_commands_do_all_the_set_up() -> None:
@@ -25,8 +28,7 @@ def test_two_commands_do_all_the_set_up() -> None:
 
 
 def test_real_output_has_every_part() -> None:
-    main_job = next(b for b in blocks(README) if b.kind == "console")
-    (command,) = commands(main_job)
+    (command,) = [command for command in _commands() if command.shown]
     firsts = [line.split()[0] for line in command.shown if line.split()]
     for part in ("layer", "total", "objective", "lower", "gap", "status", "method", "time", "…"):
         assert part in firsts

@@ -1,0 +1,101 @@
+"""What is shipped: the archives' contents, the versions that are told, how to cite."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doc_blocks import ROOT
+
+import moeopt
+from moeopt.library import folder
+from moeopt.mip import available_backends
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+PACKAGE = Path(moeopt.__file__).parent
+
+
+def test_the_archive_holds_every_file_of_the_repository() -> None:
+    include = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    told = {place.removeprefix("/") for place in include}
+    # The tests may run without the package's source beside them.
+    assert all((ROOT / place).exists() for place in told - {"moeopt"})
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    # These two are packed without being told. An unpacked archive has no repository: nothing.
+    packed = {*told, "pyproject.toml", ".gitignore"}
+    assert {name.partition("/")[0] for name in tracked} <= packed
+
+
+def test_the_package_brings_what_is_no_module() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    assert sorted(path.suffix for path in (PACKAGE / "report/page/assets").iterdir()) == [
+        ".css", ".html", ".js",
+    ]  # fmt: skip
+    assert (folder() / "index.json").exists()
+    assert (folder() / "traces/LICENSE.python.txt").exists()
+    for licence in PROJECT["project"]["license-files"]:
+        assert (ROOT / licence).stat().st_size > 1000
+
+
+def test_extras_name_what_they_bring() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    for needed in extras.values():
+        for name in needed:
+            within = re.match(r"moeopt\[([\w,]+)\]$", name)
+            assert within is None or set(within[1].split(",")) <= set(extras), name
+    assert {"matplotlib", "plotly"} == {re.split(r"\W", name)[0] for name in extras["plot"]}
+
+
+def test_citation() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == moeopt.__version__ == PROJECT["project"]["version"]
+    assert {"title", "message", "authors", "license", "type"} <= set(cited)
+    papers = {paper["identifiers"][0]["value"]: paper for paper in cited["references"]}
+    assert set(papers) == {f"arXiv:{n}" for n in (
+        "2410.17043", "2303.06182", "2308.15030", "2501.05313",
+    )}  # fmt: skip
+    for number, paper in papers.items():
+        assert paper["url"] == f"https://arxiv.org/abs/{number.removeprefix('arXiv:')}"
+        assert paper["title"]
+        assert {"year", "type"} <= set(paper)
+        assert all(set(author) == {"given-names", "family-names"} for author in paper["authors"])
+
+
+def test_the_program_of_the_package_tells_the_solvers_versions(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "moeopt", "--version"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert told["moeopt"] == moeopt.__version__
+    for name in ("ortools", "pulp", "scipy", "numba"):
+        assert told[name].partition(" ")[0] == metadata.version(name)
+    assert "(CP-SAT" in told["ortools"]
+    if sys.platform == "linux":
+        assert re.search(r"\(CP-SAT, HiGHS \d+\.\d+\.\d+, SCIP \d+\.\d+\.\d+\)$", told["ortools"])
+    if "cbc" in available_backends():
+        assert re.search(r"\(CBC \d+\.\d+(\.\d+)?\)$", told["pulp"])
+
+
+def test_versions_of_what_is_missing_or_built_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    from moeopt.cli import version
+
+    def files(name: str) -> list[Any]:
+        raise OSError("no list of files")
+
+    monkeypatch.setattr(version, "_TOLD", ("ortools", "no-such-solver"))
+    monkeypatch.setattr(metadata, "files", files)
+    assert version.versions()[2:] == [
+        f"ortools {metadata.version('ortools')}", "no-such-solver not installed",
+    ]  # fmt: skip
