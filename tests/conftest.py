@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import sys
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from torch_forks import workers_are_forked
 
 from moeopt.core.registry import wing_names
 
@@ -21,12 +24,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests that run beside each other take a core each, also in PyTorch.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As shells start what is to run in the background: tests of Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile(
     "ci", max_examples=50, derandomize=True, deadline=None, print_blob=True, database=None
 )
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers_start_fast() -> None:
+    if sys.platform == "linux":
+        workers_are_forked()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,6 +73,8 @@ def _group(nodeid: str) -> str | None:
             return f"aws_lambda {'a-g' if name < 'test_lambda_h' else 'h-z'}"
         case ["adapters", name, *_] | ["bench", "test_bench_torch.py" as name]:
             return name
+        case ["report", "test_page_browser.py" as name]:
+            return name  # one browser
         case [folder, *_]:
             pass
         case _:

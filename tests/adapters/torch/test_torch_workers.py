@@ -122,7 +122,7 @@ def test_an_interrupted_call_ends_them(worker: Pool) -> None:
     workers = worker.workers()
     processes = workers.run(jobs.pid)
     with pytest.raises(KeyboardInterrupt):
-        workers.run(jobs.interrupting)
+        workers.run(jobs.interrupting, os.getpid())
     assert not workers.alive
     assert all(map(_ended, processes))
 

@@ -96,7 +96,7 @@ def stuck(rank: int) -> None:
         time.sleep(3600)
 
 
-def interrupting() -> None:
+def interrupting(parent: int) -> None:
     """Do what Ctrl-C does to a parent that waits."""
-    os.kill(os.getppid(), signal.SIGINT)
+    os.kill(parent, signal.SIGINT)
     time.sleep(3600)

@@ -14,7 +14,8 @@ from moeopt.adapters.torch.run.common import Shape
 from moeopt.adapters.torch.run.options import TOLERANCE
 from moeopt.adapters.torch.run.predict import Constants
 from moeopt.adapters.torch.run.report import LayerReport
-from moeopt.core.table import Cell, Column, Table, time_text, time_unit
+from moeopt.core.table import Cell, Column, Table
+from moeopt.core.units import time_text, time_unit
 
 _MIB = 2.0**20
 

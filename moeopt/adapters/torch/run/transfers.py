@@ -24,7 +24,8 @@ from moeopt.adapters.torch.run.tables import compared, workers
 from moeopt.adapters.torch.spot import parts_s, spot_parts
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.core.table import Table, time_text
+from moeopt.core.table import Table
+from moeopt.core.units import time_text
 from moeopt.transfers.plan import TransferPlan, violations
 from moeopt.transfers.problem import TransferProblem
 
