@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -34,6 +35,26 @@ settings.register_profile(
 )
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+#: Parts of the names of tests outside its adapter that need PyTorch.
+_WITH_TORCH = (
+    "tests/cli/test_cli_run.py",
+    "test_examples.py::test_torch_",
+    "test_reference_names_exist[moeopt.adapters.torch",
+    "[docs/adapters/torch.md]",
+    "[docs/adapters/emulated-networks.md]",
+    "[docs/traces.md]",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs PyTorch where it is not installed: it is no part of ``moeopt[test]``."""
+    if importlib.util.find_spec("torch") is not None:
+        return
+    for item in items:
+        if any(part in item.nodeid for part in _WITH_TORCH):
+            item.add_marker(pytest.mark.skip(reason="needs PyTorch: pip install 'moeopt[torch]'"))
 
 
 @pytest.fixture(scope="session", autouse=True)
