@@ -20,6 +20,7 @@ import pytest
 import moeopt
 from moeopt.core import registry
 from moeopt.core.errors import AdapterError, InstanceError
+from moeopt.core.progress import Moment
 from moeopt.core.result import Result, Status
 from moeopt.core.table import Column, Table
 from moeopt.io import ResultRecord, problem_sha256
@@ -110,6 +111,16 @@ def test_a_gain_stands_large_and_what_was_before_small(monkeypatch: pytest.Monke
         '<b data-number="1.25"><i>2.5 →</i> 1.25</b><span>imbalance</span><small>(half)</small>'
         in page
     )
+
+
+def test_a_solve_that_told_more_than_its_end_is_drawn_too() -> None:
+    moments = (Moment(0.5, 4.0, None), Moment(1.0, 2.5, 2.0))
+    pages = [
+        report_html(PROBLEM, PLAN, replace(RESULT, history=moments[-told:]), names=NAMES)
+        for told in (1, 2)
+    ]
+    assert [page.count(b'id="picture-solver-progress"') for page in pages] == [0, 1]
+    assert b"the first plan, after 500 ms, had 4" in pages[1]
 
 
 def test_a_wing_without_pictures_needs_no_plotly(monkeypatch: pytest.MonkeyPatch) -> None:

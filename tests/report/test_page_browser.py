@@ -18,7 +18,7 @@ import moeopt
 from moeopt.core import registry
 from moeopt.placement.plan import evaluate
 from moeopt.report import wings
-from moeopt.report.page import write_report
+from moeopt.report.page import pictures_of, write_report
 from moeopt.report.wings import Names
 
 #: A small one of each wing but placement, which has a large one.
@@ -119,7 +119,7 @@ def require_plan(page: Any, problem: Any, result: Any) -> list[list[list[str]]]:
     assert numbers == [float(fact.number) for fact in facts if fact.number is not None]
     objective = registry.wing_of(problem).evaluate(problem, result.plan).objective
     assert number(page, "objective") == pytest.approx(objective, rel=1e-12)
-    pictures = report.pictures(problem, result.plan, result)
+    pictures = pictures_of(problem, result.plan, result)
     assert page.locator(".plot[aria-label]:has(.main-svg)").count() == len(pictures) > 0
     tables = report.tables(problem, result.plan, result)
     rows = [rows_of(section) for section in page.query_selector_all("[data-table]")]

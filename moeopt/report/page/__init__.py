@@ -17,6 +17,8 @@ from moeopt.core.result import OPTIMALITY_TOLERANCE, Status, exceeds, relative_g
 from moeopt.report import interactive
 from moeopt.report.page import markup
 from moeopt.report.page.data import page_data
+from moeopt.report.picture import Gallery, Picture
+from moeopt.report.progress import solver_progress_picture
 from moeopt.report.wings import Names, report_of
 
 #: Nothing is fetched from anywhere; scripts run if their text is what we wrote. Plotly writes
@@ -80,7 +82,7 @@ def report_html(problem: Any, plan: Any, result: Any = None, *, names: Names) ->
     _require_valid(problem, plan)
     _require_true(problem, plan, result)
     report = report_of(problem)
-    pictures = list(report.pictures(problem, plan, result))
+    pictures = pictures_of(problem, plan, result)
     tables = list(report.tables(problem, plan, result))
     # Plotly's own, if there is anything to draw.
     scripts = [*([interactive.script()] if pictures else []), _asset("page.js")]
@@ -104,6 +106,19 @@ def report_html(problem: Any, plan: Any, result: Any = None, *, names: Names) ->
     )
     # A file's name may be bytes that are no text.
     return page.encode(errors="replace")
+
+
+def pictures_of(problem: Any, plan: Any, result: Any = None) -> list[Picture | Gallery]:
+    """Return what a page draws: the wing's pictures, and the solve if it told more than its end.
+
+    Parameters
+    ----------
+    problem, plan, result
+        As of `write_report`.
+    """
+    drawn = list(report_of(problem).pictures(problem, plan, result))
+    history = () if result is None else result.history
+    return [*drawn, solver_progress_picture(history)] if len(history) > 1 else drawn
 
 
 def _require_valid(problem: Any, plan: Any) -> None:
