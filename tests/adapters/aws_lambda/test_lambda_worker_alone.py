@@ -84,7 +84,7 @@ def test_the_package_needs_nothing_of_moeopt(
     assert done.returncode == 0, done.stderr
     answer, before, after, numpy_file = json.loads(done.stdout)
     outputs = from_text(answer["payload"], answer["width"])
-    np.testing.assert_allclose(outputs, expert_of().compute(some_tokens(3)), rtol=1e-6)
+    np.testing.assert_allclose(outputs, expert_of().compute(some_tokens(3)), rtol=1e-5)
     assert Path(numpy_file).is_relative_to(tmp_path / "package")
     brought = {path.name.split(".")[0] for path in runtime.iterdir()}
     known = brought | sys.stdlib_module_names | {"numpy", "moeopt_worker"}
