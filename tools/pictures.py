@@ -10,16 +10,15 @@ import argparse
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from browser import chromium
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,15 +49,6 @@ TAKEN: dict[str, tuple[str, dict[str, Any], bool]] = {
 
 _PART = re.compile(
     r"^```python\n(?P<code>.*?)^```$|^!\[[^]]+\]\(pictures/(?P<name>[\w-]+)\.png\)$", re.M | re.S
-)
-
-_OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
 )
 
 _TERMINAL = """<!doctype html><meta charset="utf-8"><style>
@@ -113,18 +103,6 @@ def take(names: Iterable[str], folder: Path) -> None:
             png = page.screenshot(full_page=whole)
             page.close()
             write(png, folder / f"{name}.png", small=name == WHOLE)
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Give a browser."""
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("MOEOPT_CHROMIUM") or shutil.which("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_OPTIONS))
-        yield browser
-        browser.close()
 
 
 def report(path: Path) -> None:

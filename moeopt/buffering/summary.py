@@ -9,8 +9,8 @@ import numpy as np
 from moeopt.buffering.clock import stall
 from moeopt.buffering.plan import BufferingPlan, Evaluation, evaluate
 from moeopt.buffering.problem import BufferingProblem
-from moeopt.core.arrays import IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.arrays import IntArray, largest
+from moeopt.core.table import Cell, Column, Table, by_columns, how_it_went, percent
 from moeopt.core.units import memory_text, time_text, time_unit
 
 #: Layers that are shown where there are more.
@@ -44,7 +44,7 @@ def layers_table(problem: BufferingProblem, plan: BufferingPlan, value: Evaluati
     problem, plan, value
         A valid plan and its value.
     """
-    shown = _missed_most(value.misses_by_layer)
+    shown = largest(value.misses_by_layer, MOST_LAYERS)
     asked = _distinct(problem)
     columns: list[tuple[Column, list[Cell], Cell]] = [
         (Column("layer"), [int(layer) for layer in shown], "all")
@@ -63,19 +63,17 @@ def layers_table(problem: BufferingProblem, plan: BufferingPlan, value: Evaluati
         (Column("misses"), [int(value.misses_by_layer[e]) for e in shown], value.misses),
         (
             Column("hits %", ".1f"),
-            [_percent(hits[e], value.references_by_layer[e]) for e in shown],
-            _percent(value.hits, value.references),
+            [percent(hits[e], value.references_by_layer[e]) for e in shown],
+            percent(value.hits, value.references),
         ),
     ]
     if problem.serve == "bypass":
         # Otherwise every miss is a load, and nothing else.
         loads: list[Cell] = [int(value.loads_by_layer[e]) for e in shown]
         columns.append((Column("loads"), loads, value.loads))
-    return Table(
-        title=_title(problem, plan),
-        columns=[column for column, _, _ in columns],
-        rows=[list(row) for row in zip(*(cells for _, cells, _ in columns), strict=True)],
-        footer=[total for _, _, total in columns],
+    return by_columns(
+        _title(problem, plan),
+        columns,
         note=_note(problem, len(shown)),
     )
 
@@ -96,13 +94,13 @@ def time_table(problem: BufferingProblem, plan: BufferingPlan) -> Table:
     ]
     size, unit = time_unit(spent.total_s)
     wrong = f", {spent.wasted_transfers} of them for nothing" if spent.wasted_transfers else ""
-    busy = _percent(spent.link_busy_s, spent.total_s)
+    busy = percent(spent.link_busy_s, spent.total_s)
     link = "" if busy is None else f"; the link is busy for {busy:.1f} % of the time"
     return Table(
         title="where the time goes",
         columns=[Column(""), Column(unit, ".3f"), Column("%", ".1f")],
-        rows=[[name, s / size, _percent(s, spent.total_s)] for name, s in shares],
-        footer=["all", spent.total_s / size, _percent(spent.total_s, spent.total_s)],
+        rows=[[name, s / size, percent(s, spent.total_s)] for name, s in shares],
+        footer=["all", spent.total_s / size, percent(spent.total_s, spent.total_s)],
         note=f"{spent.transfers} transfers{wrong}{link}.",
     )
 
@@ -118,11 +116,6 @@ def _distinct(problem: BufferingProblem) -> IntArray:
     cells = problem.layers * problem.experts
     asked = np.bincount(problem.item_of(), minlength=cells) > 0
     return np.asarray(asked.reshape(problem.layers, problem.experts).sum(axis=1))
-
-
-def _missed_most(misses: IntArray) -> IntArray:
-    """Return the layers that miss most, by number."""
-    return np.sort(np.argsort(-misses, kind="stable")[:MOST_LAYERS])
 
 
 def _title(problem: BufferingProblem, plan: BufferingPlan) -> str:
@@ -181,7 +174,3 @@ def _amount(problem: BufferingProblem, value: float) -> str:
     if problem.objective == "seconds":
         return time_text(value)
     return f"{value:.6g}" if problem.objective == "misses" else memory_text(value)
-
-
-def _percent(part: float, whole: float) -> float | None:
-    return 100.0 * float(part) / float(whole) if whole else None

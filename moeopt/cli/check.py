@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from moeopt.cli import files
+from moeopt.cli import files, plans
 from moeopt.cli.codes import BAD_INPUT, DONE
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from moeopt.core.table import print_tables
 
         # Bounds of another problem would stand beside this one's loads.
-        result = document.result if _made_for(problem, document) else None
+        result = document.result if plans.made_for(problem, document) else None
         print_tables(wing.summarise(problem, document.plan, result))
         print(f"\n{args.plan}: valid, objective {objective:.6g}")
     for violation in broken:
@@ -60,19 +60,12 @@ def run(args: argparse.Namespace) -> int:
     return BAD_INPUT if broken else DONE
 
 
-def _made_for(problem: Any, document: Any) -> bool:
-    """Tell whether the plan's file names this problem, or none."""
-    from moeopt.io import problem_sha256
-
-    return document.problem_sha256 in (None, problem_sha256(problem))
-
-
 def _doubts(problem: Any, document: Any, objective: float | None) -> list[str]:
     """Return where the plan's file disagrees with what we find: its claims are not trusted."""
     from moeopt.core.result import OPTIMALITY_TOLERANCE, exceeds
 
     found = []
-    if not _made_for(problem, document):
+    if not plans.made_for(problem, document):
         found.append(
             "$.problem_sha256: the plan was made for another problem, or this one has changed since"
         )

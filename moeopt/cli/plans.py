@@ -37,13 +37,12 @@ def problem_of(plan: str, instance: str | None, document: Any) -> Any:
     """
     from moeopt.core.errors import InstanceError
     from moeopt.core.registry import wing_of
-    from moeopt.io import problem_sha256
 
     if instance is None:
         problem = _of_library(plan, document)
     else:
         problem = files.read_problem(instance)
-        if document.problem_sha256 not in (None, problem_sha256(problem)):
+        if not made_for(problem, document):
             said = (
                 "$.problem_sha256: the plan was made for another problem, or this one has changed"
             )
@@ -53,6 +52,13 @@ def problem_of(plan: str, instance: str | None, document: Any) -> Any:
         tag = type(document.plan).__struct_config__.tag
         raise InstanceError(f"{shown(plan)}: $.plan", tag, f"must be {wing.name}", "give its plan")
     return problem
+
+
+def made_for(problem: Any, document: Any) -> bool:
+    """Tell whether a plan's file names this problem, or none."""
+    from moeopt.io import problem_sha256
+
+    return document.problem_sha256 in (None, problem_sha256(problem))
 
 
 def shown(plan: str) -> str:

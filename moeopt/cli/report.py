@@ -39,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
     files.require_writable(output)
     document = plans.read(args.plan, args.instance)
     problem = plans.problem_of(args.plan, args.instance, document)
+    # What a solve of another problem claims is not told of this one.
+    result = document.result if plans.made_for(problem, document) else None
     try:
-        page = report_html(
-            problem, document.plan, _result(problem, document), names=_names(args, problem)
-        )
+        page = report_html(problem, document.plan, result, names=_names(args, problem))
     except InstanceError as error:
         if error.path.startswith("$"):
             raise error.under(f"{plans.shown(args.plan)}: $") from None
@@ -64,14 +64,6 @@ def _output(args: argparse.Namespace) -> str:
         rule = "must be given if the plan is read from standard input"
         raise InstanceError("-o", "<nothing>", rule, "name a file, or - for standard output")
     return str(Path(args.plan).with_suffix(".html"))
-
-
-def _result(problem: Any, document: Any) -> Any:
-    """Return the record of the solve, unless that was of another problem."""
-    from moeopt.io import problem_sha256
-
-    made_for_it = document.problem_sha256 in (None, problem_sha256(problem))
-    return document.result if made_for_it else None
 
 
 def _names(args: argparse.Namespace, problem: Any) -> Any:

@@ -16,7 +16,7 @@ from moeopt.colocation.plan import (
     violations,
 )
 from moeopt.colocation.problem import ColocationProblem
-from moeopt.core.arrays import BoolArray, FloatArray, IntArray
+from moeopt.core.arrays import BoolArray, largest
 from moeopt.core.table import Cell, Column, Table, how_it_went
 from moeopt.core.units import time_text, time_unit
 from moeopt.describe.topology import port_bytes_per_s
@@ -180,7 +180,7 @@ def _devices(problem: ColocationProblem, plan: ColocationPlan, value: Evaluation
     back = line_seconds([layer.combine for layer in layers])[0, -1]
     size, unit = time_unit(float(value.device_time_s.max()))
     stated = _stated(problem)
-    shown = _longest(value.device_time_s)
+    shown = largest(value.device_time_s, MOST_DEVICES)
     rows: list[list[Cell]] = [
         [
             g,
@@ -216,11 +216,6 @@ def _stated(problem: ColocationProblem) -> list[tuple[str, list[float]]]:
     gbit = port_bytes_per_s(problem.cluster) / _GBIT
     both = (("speed", speed), ("Gbit/s", gbit))
     return [(name, column.tolist()) for name, column in both if (column != column[0]).any()]
-
-
-def _longest(time_s: FloatArray) -> IntArray:
-    """Return the devices that take longest, by number."""
-    return np.sort(np.argsort(-time_s, kind="stable")[:MOST_DEVICES])
 
 
 def _listed(here: BoolArray) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from moeopt.committee.loss import total_loss
 from moeopt.committee.plan import CommitteePlan, Evaluation, evaluate
 from moeopt.committee.problem import CommitteeProblem
-from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.arrays import FloatArray, IntArray, largest
+from moeopt.core.table import Cell, Column, Table, by_columns, how_it_went
 from moeopt.core.units import memory_text, time_text
 
 #: Layers that are shown where there are more.
@@ -41,7 +39,7 @@ def layers_table(problem: CommitteeProblem, plan: CommitteePlan, value: Evaluati
     problem, plan, value
         A valid plan and its value.
     """
-    shown = _lost_most(value.loss_by_layer)
+    shown = largest(value.loss_by_layer, MOST_LAYERS)
     size = plan.slots * problem.slot_bytes() / _MIB
     total = total_loss(problem, plan.period)
     columns: list[tuple[Column, list[Cell], Cell]] = [
@@ -54,18 +52,11 @@ def layers_table(problem: CommitteeProblem, plan: CommitteePlan, value: Evaluati
     if problem.loss != "table":
         loads: list[Cell] = [int(value.loads_by_layer[e]) for e in shown]
         columns.append((Column("loads"), loads, value.loads))
-    return Table(
-        title="slots of each layer, and what its absent experts cost",
-        columns=[column for column, _, _ in columns],
-        rows=[list(row) for row in zip(*(cells for _, cells, _ in columns), strict=True)],
-        footer=[total for _, _, total in columns],
+    return by_columns(
+        "slots of each layer, and what its absent experts cost",
+        columns,
         note=_note(problem, len(shown)),
     )
-
-
-def _lost_most(losses: FloatArray) -> IntArray:
-    """Return the layers that lose most, by number."""
-    return np.sort(np.argsort(-losses, kind="stable")[:MOST_LAYERS])
 
 
 def _shares(losses: FloatArray, total: FloatArray, shown: IntArray) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Arrays in typed documents: nested JSON lists, or a plain ``.npz`` beside the file."""
+"""Arrays: in typed documents, for kernels, and where their largest values stand."""
 
 from __future__ import annotations
 
@@ -74,6 +74,23 @@ def array_from_lists(value: object) -> npt.NDArray[Any]:
     return array.astype(np.int64)
 
 
+def whole_array(array: npt.NDArray[Any], path: str) -> IntArray:
+    """Return an array of whole numbers as int64.
+
+    Raises
+    ------
+    InstanceError
+        Naming the first entry that is not whole, or beyond 64 bits: cast, it would be another.
+    """
+    if array.dtype.kind == "f":
+        odd = np.argwhere((array != np.floor(array)) | (np.abs(array) >= 2.0**63))
+        if len(odd):
+            index = "".join(f"[{i}]" for i in odd[0])
+            rule = "must be a whole number within 64 bits"
+            raise InstanceError(f"{path}{index}", array[tuple(odd[0])].item(), rule, "correct it")
+    return array.astype(np.int64)
+
+
 def require_shape(array: npt.NDArray[Any], path: str, shape: tuple[int, ...], meaning: str) -> None:
     """Raise `InstanceError` unless `array` has exactly `shape`, in words `meaning`."""
     if array.shape != shape:
@@ -135,6 +152,14 @@ def read_only(array: FloatArray) -> FloatArray:
     view: FloatArray = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def largest(values: FloatArray | IntArray, most: int) -> IntArray:
+    """Return where the largest values stand, at most so many, in the order of their places.
+
+    Of equal values the first ones are taken.
+    """
+    return np.sort(np.argsort(-values, kind="stable")[:most])
 
 
 def _all_whole(array: npt.NDArray[Any]) -> bool:

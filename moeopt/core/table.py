@@ -64,6 +64,28 @@ class Table:
         ]
 
 
+def by_columns(
+    title: str, columns: Sequence[tuple[Column, Sequence[Cell], Cell]], note: str = ""
+) -> Table:
+    """Return a table from its columns, each with its cells and what stands below them.
+
+    Parameters
+    ----------
+    title, note
+        As of `Table`.
+    columns
+        The column, its cells row by row, and its total.
+    """
+    headings, cells, totals = zip(*columns, strict=True)
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    return Table(title=title, columns=headings, rows=rows, footer=totals, note=note)
+
+
+def percent(part: float, whole: float) -> float | None:
+    """Return a part in per cent of the whole, ``None`` of nothing."""
+    return 100.0 * float(part) / float(whole) if whole else None
+
+
 def cell_text(cell: Cell, column: Column) -> str:
     """Return one cell as its column prints it."""
     if cell is None:

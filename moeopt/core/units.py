@@ -5,6 +5,8 @@ Bytes are told in powers of 1000, as links are; the memory of caches in powers o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _Units = tuple[tuple[float, str], ...]
 
 _TIMES: _Units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
@@ -24,6 +26,19 @@ def number_text(value: float) -> str:
         Of tokens, say.
     """
     return f"{value:,.0f}" if LARGE <= abs(value) < _HUGE else f"{value:,.6g}"
+
+
+def range_text(numbers: Iterable[int]) -> str:
+    """Return from where to where whole numbers reach.
+
+    Parameters
+    ----------
+    numbers
+        One at least.
+    """
+    every = list(map(int, numbers))
+    low, high = min(every), max(every)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def time_unit(largest: float) -> tuple[float, str]:

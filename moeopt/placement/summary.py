@@ -41,7 +41,7 @@ def _layers(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Tabl
     unit = unit_of(problem, after)
     value = after.layer_objective
     before = _before(problem)
-    bound = _layer_bound(problem, result)
+    bound = told_bound(problem, result)
     columns = [_spread(v, unit) for v in (before, value, bound)]
     gaps = [None if bound is None else _percent(value[i], bound[i]) for i in range(len(value))]
     rows: list[list[Cell]] = [
@@ -54,7 +54,7 @@ def _layers(problem: PlacementProblem, plan: PlacementPlan, result: Any) -> Tabl
         *(None if v is None else v / float(unit.sum()) for v in (*sums, total_bound)),
         None if total_bound is None else _percent(float(value.sum()), total_bound),
     ]
-    seconds = _layer_seconds(problem, result)
+    seconds = _by_layer(problem, result, "layer_s")
     if seconds is not None:
         for row, took in zip(rows, seconds, strict=True):
             row.append(1e3 * took)
@@ -120,26 +120,21 @@ def _before(problem: PlacementProblem) -> FloatArray | None:
     return evaluate(problem, plan).layer_objective
 
 
-def _layer_bound(problem: PlacementProblem, result: Any) -> FloatArray | None:
-    # With prices a layer's bound is of load and price together: no bound of the load alone.
-    told = result is not None and not _priced(problem)
-    bound = result.statistics.get("layer_bound") if told else None
-    # A plan's file may hold anything here.
-    if not isinstance(bound, list) or len(bound) != problem.num_layers:
-        return None
-    if not all(isinstance(entry, int | float) for entry in bound):
-        return None
-    return np.asarray(bound, dtype=np.float64)
+def told_bound(problem: PlacementProblem, result: Any) -> FloatArray | None:
+    """Return the layers' bounds that the method told, ``(layers,)``; ``None`` if there are none.
+
+    With prices a layer's bound is of load and price together: no bound of the load alone.
+    """
+    bound = None if _priced(problem) else _by_layer(problem, result, "layer_bound")
+    return None if bound is None else np.asarray(bound, dtype=np.float64)
 
 
-def _layer_seconds(problem: PlacementProblem, result: Any) -> list[float] | None:
-    """Return the seconds of each layer, where the method went layer by layer and told."""
-    seconds = None if result is None else result.statistics.get("layer_s")
-    if not isinstance(seconds, list) or len(seconds) != problem.num_layers:
+def _by_layer(problem: PlacementProblem, result: Any, name: str) -> list[float] | None:
+    """Return the numbers of all layers that the method told; a file may hold anything."""
+    told = None if result is None else result.statistics.get(name)
+    if not isinstance(told, list) or len(told) != problem.num_layers:
         return None
-    if not all(isinstance(entry, int | float) for entry in seconds):
-        return None
-    return seconds
+    return told if all(isinstance(entry, int | float) for entry in told) else None
 
 
 def _total_bound(

@@ -12,6 +12,7 @@ from moeopt.core.errors import InstanceError
 from moeopt.core.progress import Moment
 from moeopt.core.result import relative_gap
 from moeopt.core.units import time_unit
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Line, Picture, Role
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def solver_progress(result_or_history: Any, ax: Any = None) -> Axes:
     AdapterError
         If matplotlib is not installed.
     """
-    from moeopt.report.drawing import draw
-
     history = getattr(result_or_history, "history", result_or_history)
     return draw(solver_progress_picture(history), ax)
 

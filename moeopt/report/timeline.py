@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, largest
 from moeopt.core.units import time_text, time_unit
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Picture, Role, Spans
 from moeopt.timeline import Interleaved, LayerTime, Phase, Step
 
@@ -50,8 +51,6 @@ def layer_timeline(layer: LayerTime, *index: int, ax: Any = None) -> Axes:
     InstanceError
         If there is not one index for each leading axis, or one lies outside.
     """
-    from moeopt.report.drawing import draw
-
     return draw(layer_timeline_picture(layer, *index), ax)
 
 
@@ -78,8 +77,6 @@ def interleaved_timeline(
     InstanceError
         If there is not one index for each leading axis, or one lies outside.
     """
-    from moeopt.report.drawing import draw
-
     return draw(interleaved_timeline_picture(found, *index, models=models), ax)
 
 
@@ -237,7 +234,7 @@ def _shown(computing_s: FloatArray, steps: Sequence[Step]) -> IntArray:
     """Return the devices that have a lane: those of the chain, then those that compute longest."""
     weight = np.array(computing_s, dtype=np.float64)
     weight[[step.device for step in steps if step.device is not None]] = np.inf
-    return np.sort(np.argsort(-weight, kind="stable")[:MOST_DEVICES])
+    return largest(weight, MOST_DEVICES)
 
 
 def _left_out(shown: IntArray, devices: int) -> list[str]:

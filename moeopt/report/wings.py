@@ -141,6 +141,35 @@ def report_of(problem: Any) -> WingReport:
     )
 
 
+def counted(label: str, count: int) -> Fact:
+    """Return how many there are of something.
+
+    Parameters
+    ----------
+    label, count
+        What, and how many.
+    """
+    return Fact(label=label, text=f"{count:,}", number=count)
+
+
+def changed(
+    label: str, before: float | None, after: float, amount: Callable[[float], str] = number_text
+) -> Fact:
+    """Return what something was and what it is now.
+
+    Parameters
+    ----------
+    label
+        What.
+    before, after
+        Its values; ``None`` where there is nothing to compare with.
+    amount
+        Tells a value with its unit.
+    """
+    start = "" if before is None else f"{amount(before)} → "
+    return Fact(label=label, text=start + amount(after), number=after)
+
+
 def values(
     objective: float | None, bound: float | None, amount: Callable[[float], str] = number_text
 ) -> list[Fact]:

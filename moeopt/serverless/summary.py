@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.table import Cell, Column, Table, how_it_went
+from moeopt.core.arrays import FloatArray, IntArray, largest
+from moeopt.core.table import Cell, Column, Table, by_columns, how_it_went
 from moeopt.serverless.binding import RULES, binding
 from moeopt.serverless.plan import Evaluation, ServerlessPlan, evaluate, violations
 from moeopt.serverless.problem import ServerlessProblem
@@ -38,7 +38,7 @@ def summarise(problem: ServerlessProblem, plan: ServerlessPlan, result: Any) -> 
     simulation = simulated(problem, plan)
     return [
         layers_table(problem, plan, value, simulation),
-        stages_table(problem, plan, _dearest(value.layer_usd)),
+        stages_table(problem, plan, largest(value.layer_usd, MOST_LAYERS).tolist()),
         _solve(problem, plan, value, simulation, result),
     ]
 
@@ -64,7 +64,7 @@ def layers_table(
     simulation
         A run of the plan, for a column of its own.
     """
-    shown = _dearest(value.layer_usd)
+    shown = largest(value.layer_usd, MOST_LAYERS).tolist()
     size, unit = money_unit(float(value.layer_usd.max()))
     left, binds = _left(problem, value), binding(problem, plan, value, shown)
     # Columns with their cells, and what stands below them.
@@ -96,11 +96,9 @@ def layers_table(
         (Column("waits for"), [_slowest(problem, value, e) for e in shown], ""),
         (Column("binds"), [", ".join(RULES[label] for label in each) for each in binds], ""),
     ]
-    return Table(
-        title="what is rented for each layer, what it costs and how long it takes",
-        columns=[column for column, _, _ in columns],
-        rows=[list(row) for row in zip(*(cells for _, cells, _ in columns), strict=True)],
-        footer=[total for _, _, total in columns],
+    return by_columns(
+        "what is rented for each layer, what it costs and how long it takes",
+        columns,
         note=_note(problem, len(shown), simulation),
     )
 
@@ -129,12 +127,6 @@ def money_unit(largest: float) -> tuple[float, str]:
         if largest >= size:
             return size, unit
     return (1e-6, "uUSD") if largest > 0 else (1.0, "USD")
-
-
-def _dearest(layer_usd: FloatArray) -> list[int]:
-    """Return the layers that cost most, by number."""
-    shown: list[int] = np.sort(np.argsort(-layer_usd, kind="stable")[:MOST_LAYERS]).tolist()
-    return shown
 
 
 def _left(problem: ServerlessProblem, value: Evaluation) -> FloatArray | None:

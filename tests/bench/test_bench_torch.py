@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.workers import Workers

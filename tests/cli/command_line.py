@@ -15,6 +15,12 @@ INSTANCE: dict[str, Any] = {
     "slots_per_device": 2,
 }
 
+PLAN: dict[str, Any] = {
+    "plan": "placement",
+    "version": 1,
+    "physical_to_logical": [[0, 3, 1, 2], [0, 3, 1, 2]],
+}
+
 
 @dataclass(frozen=True)
 class Ran:

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import INSTANCE, Ran
+from command_line import INSTANCE, PLAN, Ran
 
 Run = Callable[..., Ran]
 Write = Callable[..., Path]
-
-PLAN: dict[str, Any] = {
-    "plan": "placement",
-    "version": 1,
-    "physical_to_logical": [[0, 3, 1, 2], [0, 3, 1, 2]],
-}
 
 
 def test_a_valid_plan(run: Run, write: Write, instance: Path) -> None:

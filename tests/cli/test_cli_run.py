@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from command_line import Ran
 
+pytest.importorskip("torch")
+
 from moeopt.adapters.torch.workers import Workers
 from moeopt.traces.npz import write_trace
 from moeopt.traces.trace import RoutingTrace

@@ -6,21 +6,14 @@ import json
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
-from command_line import INSTANCE, Ran
+from command_line import INSTANCE, PLAN, Ran
 
 from moeopt.report import page as pages
 
 Run = Callable[..., Ran]
 Write = Callable[..., Path]
-
-PLAN: dict[str, Any] = {
-    "plan": "placement",
-    "version": 1,
-    "physical_to_logical": [[0, 3, 1, 2], [0, 3, 1, 2]],
-}
 
 
 @pytest.fixture

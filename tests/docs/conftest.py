@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,24 @@ from matplotlib import pyplot
 
 from moeopt.cli.main import main
 from moeopt.core import registry
+
+#: Parts of the names of tests that need PyTorch, which is no part of ``moeopt[test]``.
+_WITH_TORCH = (
+    "test_examples.py::test_torch_",
+    "test_reference_names_exist[moeopt.adapters.torch",
+    "[docs/adapters/torch.md]",
+    "[docs/adapters/emulated-networks.md]",
+    "[docs/traces.md]",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip pages and examples that need PyTorch where it is not installed."""
+    if importlib.util.find_spec("torch") is not None:
+        return
+    for item in items:
+        if any(part in item.nodeid for part in _WITH_TORCH):
+            item.add_marker(pytest.mark.skip(reason="needs PyTorch: pip install 'moeopt[torch]'"))
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
+import pictures
 import pytest
 from doc_blocks import PAGES, ROOT
 
@@ -18,18 +18,9 @@ MOST_BYTES = 120 * 1024
 _IMAGE = re.compile(r"!\[([^]]*)\]\(([^)]+)\)|<img\b[^>]*>")
 
 
-def _tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pictures", ROOT / "tools" / "pictures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    return _tool()
+    return pictures
 
 
 def _images(page: Path) -> list[tuple[str, Path]]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import page_toys
 import pytest
-from browser import Opened, chromium
+from browser import chromium, executable
+from opened import Opened
 
 import moeopt
 from moeopt.core import registry
@@ -55,6 +56,8 @@ RGB = """(element, property) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    if executable() is None:
+        pytest.skip("no Chromium: install it or set MOEOPT_CHROMIUM")
     with chromium() as found:
         yield found
 

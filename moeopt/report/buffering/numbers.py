@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from moeopt.buffering import arrays
 from moeopt.buffering.bounds import cache_bound
 from moeopt.buffering.exact import is_flow
 from moeopt.buffering.flow import arcs_of, flow_curve
@@ -65,8 +66,21 @@ class Hits:
         room
             Slots or bytes.
         """
-        at = np.flatnonzero(self.rooms == room)
-        return float(self.best[at[0]]) if at.size and np.isfinite(self.best[at[0]]) else None
+        return hits_at(room, self.rooms, self.best)
+
+
+def hits_at(room: int, rooms: IntArray, hits: FloatArray) -> float | None:
+    """Return the hits of a curve with this room, ``None`` if they are not known.
+
+    Parameters
+    ----------
+    room
+        Slots or bytes.
+    rooms, hits
+        Of a curve, ``(rooms,)``; NaN where the cache cannot serve.
+    """
+    at = np.flatnonzero(rooms == room)
+    return float(hits[at[0]]) if at.size and np.isfinite(hits[at[0]]) else None
 
 
 def missed(problem: BufferingProblem, plan: BufferingPlan) -> BoolArray:
@@ -77,12 +91,7 @@ def missed(problem: BufferingProblem, plan: BufferingPlan) -> BoolArray:
     problem, plan
         A valid plan of this problem.
     """
-    if problem.serve == "bypass":
-        changes = changes_of(problem, plan)
-        return ~finds_resident(problem, changes, problem.item_of(), problem.group_of())
-    absent = np.zeros(problem.num_references, dtype=np.bool_)
-    absent[plan.load_at if plan.order is None else plan.order[plan.load_at]] = True
-    return absent
+    return ~arrays.hits_of(problem, plan)
 
 
 def hits_of(

@@ -12,7 +12,8 @@ from moeopt.buffering.plan import BufferingPlan, evaluate
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import policy_plan
 from moeopt.buffering.summary import time_table
-from moeopt.core.table import Cell, Column, Table
+from moeopt.core.arrays import largest
+from moeopt.core.table import Cell, Column, Table, by_columns, percent
 from moeopt.report.buffering.numbers import Hits, hits_of
 from moeopt.report.buffering.pictures import (
     MOST_STEPS,
@@ -88,17 +89,15 @@ def layers_table(problem: BufferingProblem, plan: BufferingPlan) -> Table:
         (Column("misses"), missed.tolist(), value.misses),
         (
             Column("hits %", ".1f"),
-            [_percent(asked[k] - missed[k], asked[k]) for k in range(problem.layers)],
-            _percent(value.hits, value.references),
+            [percent(asked[k] - missed[k], asked[k]) for k in range(problem.layers)],
+            percent(value.hits, value.references),
         ),
         (Column("LRU misses"), lru.misses_by_layer.tolist(), lru.misses),
         (Column("loads"), value.loads_by_layer.tolist(), value.loads),
     ]
-    return Table(
-        title="Layers",
-        columns=[column for column, _, _ in columns],
-        rows=[list(row) for row in zip(*(cells for _, cells, _ in columns), strict=True)],
-        footer=[total for _, _, total in columns],
+    return by_columns(
+        "Layers",
+        columns,
         note="Asked for: different experts. LRU has the same room.",
     )
 
@@ -205,7 +204,7 @@ def _hits(
     if whole is not None and (problem.pooled or problem.layers == 1):
         return whole
     missed = evaluate(problem, plan).misses_by_layer
-    layers = _most(missed, MOST_LAYERS)
+    layers = largest(missed, MOST_LAYERS).tolist()
     each = [layer_hits_picture(problem, plan, found, layer) for layer in layers]
     names = [f"layer {layer}" for layer in layers]
     if whole is not None:
@@ -222,7 +221,7 @@ def _hits(
 def _residents(problem: BufferingProblem, plan: BufferingPlan) -> Picture | Gallery:
     cells = problem.experts * min(problem.num_steps, MOST_STEPS)
     missed = evaluate(problem, plan).misses_by_layer
-    layers = _most(missed, min(MOST_LAYERS, max(1, MOST_CELLS // cells)))
+    layers = largest(missed, min(MOST_LAYERS, max(1, MOST_CELLS // cells))).tolist()
     each = [residents_picture(problem, plan, layer) for layer in layers]
     if problem.layers == 1:
         return each[0]
@@ -232,18 +231,8 @@ def _residents(problem: BufferingProblem, plan: BufferingPlan) -> Picture | Gall
     )
 
 
-def _most(missed: Any, count: int) -> list[int]:
-    """Return so many layers that miss most, by number."""
-    layers: list[int] = np.sort(np.argsort(-missed, kind="stable")[:count]).tolist()
-    return layers
-
-
 def _can_learn(problem: BufferingProblem, plan: BufferingPlan) -> bool:
     """Tell whether `LearnedCache` serves such a problem."""
     pins = problem.pinned is not None and problem.pinned.size
     plain = problem.serve == "load" and problem.cache_bytes is None
     return bool(plain and not problem.pooled and not pins and plan.capacity.min() > 0)
-
-
-def _percent(part: float, whole: float) -> float | None:
-    return 100.0 * float(part) / float(whole) if whole else None

@@ -11,17 +11,19 @@ from moeopt.buffering.plan import BufferingPlan, evaluate
 from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import policy_plan
 from moeopt.core.arguments import whole
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.core.units import memory_unit
 from moeopt.report.buffering.numbers import (
     Hits,
+    hits_at,
     hits_of,
     missed,
     residents,
     stretches,
     together,
 )
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Bars, Heat, Line, Mark, Picture, Points, Role
 
 if TYPE_CHECKING:
@@ -68,13 +70,13 @@ def hits_against_slots(
     """
     found = hits_of(problem, plan.capacity, policies)
     if layer is not None:
-        return _drawn(layer_hits_picture(problem, plan, found, _layer(problem, layer)), ax)
+        return draw(layer_hits_picture(problem, plan, found, _layer(problem, layer)), ax)
     picture = all_hits_picture(problem, plan, found)
     if picture is None:
         raise InstanceError(
             "layer", None, "must be given where layers have different bytes", "name a layer"
         )
-    return _drawn(picture, ax)
+    return draw(picture, ax)
 
 
 def hits_over_time(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any = None) -> Axes:
@@ -85,7 +87,7 @@ def hits_over_time(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any = 
     problem, plan, ax
         As for `hits_against_slots`.
     """
-    return _drawn(over_time_picture(problem, plan), ax)
+    return draw(over_time_picture(problem, plan), ax)
 
 
 def cache_slots(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any = None) -> Axes:
@@ -96,7 +98,7 @@ def cache_slots(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any = Non
     problem, plan, ax
         As for `hits_against_slots`; a pool is one cache.
     """
-    return _drawn(slots_picture(problem, plan), ax)
+    return draw(slots_picture(problem, plan), ax)
 
 
 def misses_per_layer(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any = None) -> Axes:
@@ -107,7 +109,7 @@ def misses_per_layer(problem: BufferingProblem, plan: BufferingPlan, *, ax: Any 
     problem, plan, ax
         As for `hits_against_slots`.
     """
-    return _drawn(misses_picture(problem, plan, hits_of(problem, plan.capacity, ())), ax)
+    return draw(misses_picture(problem, plan, hits_of(problem, plan.capacity, ())), ax)
 
 
 def cache_residents(
@@ -137,7 +139,7 @@ def cache_residents(
     first = None
     if first_step is not None:
         first = _one_of("first_step", first_step, problem.num_steps)
-    return _drawn(residents_picture(problem, plan, _layer(problem, layer), first), ax)
+    return draw(residents_picture(problem, plan, _layer(problem, layer), first), ax)
 
 
 def all_hits_picture(
@@ -202,7 +204,7 @@ def _hits_picture(
         marks.append(Line(name=told, role=role, x=found.rooms / size, y=100 * found.best / asked))
     mine = 100 * hits / asked
     marks.append(Points(name="plan", role="plan", x=[room / size], y=[mine]))
-    others = {policy: _at(room, *curve) for policy, curve in found.rivals.items()}
+    others = {policy: hits_at(room, *curve) for policy, curve in found.rivals.items()}
     held = f"{room / size:.6g} {unit}" if unit else "1 slot" if room == 1 else f"{room:,} slots"
     says = [f"With {held} {of} the plan hits {mine:.1f} % of references"]
     for policy, rate in others.items():
@@ -219,11 +221,6 @@ def _hits_picture(
         marks=marks,
         says=", ".join(says) + end + ".",
     )
-
-
-def _at(room: int, rooms: IntArray, hits: FloatArray) -> float | None:
-    at = np.flatnonzero(rooms == room)
-    return float(hits[at[0]]) if at.size and np.isfinite(hits[at[0]]) else None
 
 
 def over_time_picture(problem: BufferingProblem, plan: BufferingPlan) -> Picture:
@@ -375,13 +372,6 @@ def residents_picture(
         says=f"Steps {first:,} to {steps[-1]:,}: {always} of {problem.experts} experts are there"
         f" all the time; {at.size:,} references miss theirs.",
     )
-
-
-def _drawn(picture: Picture, ax: Any) -> Axes:
-    # Drawing needs matplotlib, its data do not.
-    from moeopt.report.drawing import draw
-
-    return draw(picture, ax)
 
 
 def _layer(problem: BufferingProblem, layer: int) -> int:

@@ -14,7 +14,7 @@ from moeopt.buffering.replays import policy_plan
 from moeopt.core.arrays import IntArray
 from moeopt.core.result import OPTIMALITY_TOLERANCE
 from moeopt.core.units import memory_text, number_text, time_text
-from moeopt.report.wings import Fact, Summary, distance
+from moeopt.report.wings import Fact, Summary, changed, counted, distance
 
 #: Seconds that the bound without one of the rules may take, about.
 _BOUND_S = 1.0
@@ -48,8 +48,8 @@ def _asked(problem: BufferingProblem, plan: BufferingPlan) -> list[Fact]:
     missing = "is loaded, while all wait" if problem.serve == "load" else "is computed elsewhere"
     rules = _rules(problem)
     return [
-        _number("layers", problem.layers),
-        _number("experts of a layer", problem.experts),
+        counted("layers", problem.layers),
+        counted("experts of a layer", problem.experts),
         Fact(
             label="references",
             text=f"{problem.num_references:,} in {problem.num_steps:,} steps",
@@ -100,12 +100,12 @@ def _gained(problem: BufferingProblem, plan: BufferingPlan, value: Evaluation) -
         facts.append(Fact(label="hit rate", text=text, number=value.hit_rate))
     facts += [
         Fact(label="misses", text=f"{lru.misses:,} → {value.misses:,}", number=value.misses),
-        _change("bytes of misses and loads", lru.miss_bytes, value.miss_bytes, memory_text),
+        changed("bytes of misses and loads", lru.miss_bytes, value.miss_bytes, memory_text),
     ]
     if value.seconds is not None and lru.seconds is not None:
-        facts.append(_change("time of misses and loads", lru.seconds, value.seconds, time_text))
+        facts.append(changed("time of misses and loads", lru.seconds, value.seconds, time_text))
     if value.stall_s is not None and lru.stall_s is not None:
-        facts.append(_change("waiting for transfers", lru.stall_s, value.stall_s, time_text))
+        facts.append(changed("waiting for transfers", lru.stall_s, value.stall_s, time_text))
     return [*facts, Fact(label="before", text="LRU with the same room, as most systems have")]
 
 
@@ -152,11 +152,3 @@ def _freed(
 def _stated(problem: BufferingProblem, rooms: IntArray) -> int | IntArray:
     """Return the rooms of the caches as a problem states them."""
     return int(rooms[0]) if problem.pooled else rooms
-
-
-def _change(label: str, before: float, after: float, told: Any) -> Fact:
-    return Fact(label=label, text=f"{told(before)} → {told(after)}", number=after)
-
-
-def _number(label: str, count: int) -> Fact:
-    return Fact(label=label, text=f"{count:,}", number=count)

@@ -8,8 +8,9 @@ import numpy as np
 
 from moeopt.colocation.plan import ColocationPlan, device_phases, evaluate
 from moeopt.colocation.problem import ColocationProblem
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, largest
 from moeopt.core.units import time_text, time_unit
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Bars, Gallery, Heat, Level, Mark, Picture, Points, Role
 from moeopt.report.timeline import interleaved_timeline_picture, layer_timeline_picture
 from moeopt.timeline import LayerTime
@@ -35,8 +36,6 @@ def shared_devices(problem: ColocationProblem, plan: ColocationPlan, *, ax: Any 
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(shared_devices_picture(problem, plan), ax)
 
 
@@ -50,8 +49,6 @@ def device_weights(problem: ColocationProblem, plan: ColocationPlan, *, ax: Any 
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(device_weights_picture(problem, plan), ax)
 
 
@@ -65,8 +62,6 @@ def utilisation(problem: ColocationProblem, plan: ColocationPlan, *, ax: Any = N
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(utilisation_picture(problem, plan), ax)
 
 
@@ -192,8 +187,7 @@ def utilisations(problem: ColocationProblem, plan: ColocationPlan) -> tuple[Floa
 
 def _busiest_devices(problem: ColocationProblem, plan: ColocationPlan) -> IntArray:
     """Return the devices that would take longest alone, as many as are drawn, by number."""
-    order = np.argsort(-evaluate(problem, plan).device_time_s, kind="stable")
-    return np.sort(order[:MOST_DEVICES])
+    return largest(evaluate(problem, plan).device_time_s, MOST_DEVICES)
 
 
 def _port_seconds(layers: tuple[LayerTime, ...]) -> list[FloatArray]:

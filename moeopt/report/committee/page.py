@@ -10,8 +10,8 @@ import numpy as np
 from moeopt.committee.loss import total_loss, weights
 from moeopt.committee.plan import CommitteePlan, evaluate, resident_at
 from moeopt.committee.problem import CommitteeProblem
-from moeopt.core.arrays import IntArray
-from moeopt.core.table import Cell, Column, Table
+from moeopt.core.arrays import IntArray, largest
+from moeopt.core.table import Cell, Column, Table, by_columns, percent
 from moeopt.report.committee.numbers import costs_of
 from moeopt.report.committee.pictures import (
     MOST_WINDOWS,
@@ -83,18 +83,16 @@ def layers_table(problem: CommitteeProblem, plan: CommitteePlan) -> Table:
         (Column("loss", ".6g"), lost.tolist(), value.loss),
         (
             Column("loss %", ".1f"),
-            [_percent(*pair) for pair in zip(lost.tolist(), stake.tolist(), strict=True)],
-            _percent(value.loss, float(stake.sum())),
+            [percent(*pair) for pair in zip(lost.tolist(), stake.tolist(), strict=True)],
+            percent(value.loss, float(stake.sum())),
         ),
     ]
     if problem.loss != "table":
         columns.append((Column("loads"), value.loads_by_layer.tolist(), value.loads))
     free = problem.loss != "table" and problem.free_fill
-    return Table(
-        title="Layers",
-        columns=[column for column, _, _ in columns],
-        rows=[list(row) for row in zip(*(cells for _, cells, _ in columns), strict=True)],
-        footer=[total for _, _, total in columns],
+    return by_columns(
+        "Layers",
+        columns,
         note="At stake: what is lost with nobody there."
         + (" Loads without the first fill, which is free." if free else ""),
     )
@@ -211,7 +209,7 @@ def _windows(problem: CommitteeProblem, plan: CommitteePlan) -> Picture | Galler
     cells = problem.experts * min(problem.num_windows, MOST_WINDOWS)
     count = max(1, MOST_CELLS // cells)
     lost = evaluate(problem, plan).loss_by_layer
-    layers = np.sort(np.argsort(-lost, kind="stable")[:count]).tolist()
+    layers = largest(lost, count).tolist()
     each = [windows_picture(problem, plan, layer) for layer in layers]
     if problem.layers == 1:
         return each[0]
@@ -224,7 +222,3 @@ def _windows(problem: CommitteeProblem, plan: CommitteePlan) -> Picture | Galler
 def _left(all_rows: IntArray, shown: IntArray) -> str:
     left = len(all_rows) - len(shown)
     return f" {left:,} more are left out." if left else ""
-
-
-def _percent(part: float, whole: float) -> float | None:
-    return 100.0 * part / whole if whole else None

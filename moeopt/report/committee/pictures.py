@@ -20,6 +20,7 @@ from moeopt.report.committee.numbers import (
     layer_costs,
     parts_of,
 )
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Bars, Heat, Level, Line, Mark, Picture, Points, Role
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def committee_sizes(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any =
     ax
         Where to draw; left out, on new axes.
     """
-    return _drawn(sizes_picture(problem, plan), ax)
+    return draw(sizes_picture(problem, plan), ax)
 
 
 def resident_map(
@@ -66,12 +67,12 @@ def resident_map(
         rule = "must name experts: a table names none"
         raise InstanceError("$.loss", "table", rule, "draw committee_sizes")
     if layer is None:
-        return _drawn(members_picture(problem, plan), ax)
+        return draw(members_picture(problem, plan), ax)
     number = whole("layer", layer)
     if not 0 <= number < problem.layers:
         rule = f"must be 0 to {problem.layers - 1}"
         raise InstanceError("layer", layer, rule, "name one that the problem has")
-    return _drawn(windows_picture(problem, plan, number), ax)
+    return draw(windows_picture(problem, plan, number), ax)
 
 
 def loss_per_layer(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any = None) -> Axes:
@@ -82,7 +83,7 @@ def loss_per_layer(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any = 
     problem, plan, ax
         As for `committee_sizes`.
     """
-    return _drawn(loss_picture(problem, plan, costs_of(problem, plan.period)), ax)
+    return draw(loss_picture(problem, plan, costs_of(problem, plan.period)), ax)
 
 
 def limits_used(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any = None) -> Axes:
@@ -93,7 +94,7 @@ def limits_used(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any = Non
     problem, plan, ax
         As for `committee_sizes`.
     """
-    return _drawn(limits_picture(problem, plan), ax)
+    return draw(limits_picture(problem, plan), ax)
 
 
 def loss_against_memory(problem: CommitteeProblem, plan: CommitteePlan, *, ax: Any = None) -> Axes:
@@ -104,7 +105,7 @@ def loss_against_memory(problem: CommitteeProblem, plan: CommitteePlan, *, ax: A
     problem, plan, ax
         As for `committee_sizes`.
     """
-    return _drawn(memory_picture(problem, plan, costs_of(problem, plan.period)), ax)
+    return draw(memory_picture(problem, plan, costs_of(problem, plan.period)), ax)
 
 
 def sizes_picture(problem: CommitteeProblem, plan: CommitteePlan) -> Picture:
@@ -307,10 +308,3 @@ def memory_picture(problem: CommitteeProblem, plan: CommitteePlan, costs: Costs)
 def _at(curves: FloatArray, plan: CommitteePlan) -> FloatArray:
     at: FloatArray = curves[np.arange(plan.slots.size), plan.slots]
     return at
-
-
-def _drawn(picture: Picture, ax: Any) -> Axes:
-    # Drawing needs matplotlib, its data do not.
-    from moeopt.report.drawing import draw
-
-    return draw(picture, ax)

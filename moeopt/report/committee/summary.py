@@ -11,9 +11,9 @@ from moeopt.committee.bounds import bound
 from moeopt.committee.plan import CommitteePlan, Evaluation, evaluate
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.core.result import OPTIMALITY_TOLERANCE
-from moeopt.core.units import memory_text, number_text, time_text
+from moeopt.core.units import memory_text, range_text, time_text
 from moeopt.report.committee.numbers import even_plan, out_of_time_after
-from moeopt.report.wings import Fact, Summary, distance
+from moeopt.report.wings import Fact, Summary, changed, counted, distance
 
 #: Seconds that each bound may take: with fewer it is lower.
 _BOUND_S, _LINK_S = 1.0, 0.3
@@ -39,9 +39,9 @@ def summary(problem: CommitteeProblem, plan: CommitteePlan, result: Any) -> Summ
 
 def _asked(problem: CommitteeProblem) -> list[Fact]:
     return [
-        _number("layers", problem.layers),
-        _number("experts of a layer", problem.experts),
-        _number("windows", problem.num_windows),
+        counted("layers", problem.layers),
+        counted("experts of a layer", problem.experts),
+        counted("windows", problem.num_windows),
         Fact(
             label="memory",
             text=memory_text(problem.budget_bytes),
@@ -57,9 +57,9 @@ def _rules(problem: CommitteeProblem) -> list[str]:
     found = []
     fewest, most = problem.fewest(), problem.most()
     if fewest.any():
-        found.append(f"fewest slots of a layer {_range(fewest)}")
+        found.append(f"fewest slots of a layer {range_text(fewest)}")
     if (most < problem.experts).any():
-        found.append(f"most slots of a layer {_range(most)}")
+        found.append(f"most slots of a layer {range_text(most)}")
     if problem.latency_s is not None:
         found.append(f"at most {time_text(problem.latency_s)} for an input")
     if problem.link_bytes_per_s is not None:
@@ -71,15 +71,10 @@ def _rules(problem: CommitteeProblem) -> list[str]:
     return found
 
 
-def _range(numbers: Any) -> str:
-    low, high = int(numbers.min()), int(numbers.max())
-    return str(low) if low == high else f"{low} to {high}"
-
-
 def _gained(problem: CommitteeProblem, plan: CommitteePlan, value: Evaluation) -> list[Fact]:
     simple = even_plan(problem, plan.period)
     before = None if simple is None else evaluate(problem, simple)
-    facts = [_change("loss", None if before is None else before.loss, value.loss)]
+    facts = [changed("loss", None if before is None else before.loss, value.loss)]
     if value.loss_share is not None:
         start = ""
         if before is not None and before.loss_share is not None:
@@ -89,7 +84,7 @@ def _gained(problem: CommitteeProblem, plan: CommitteePlan, value: Evaluation) -
         facts.append(fact)
     if value.load_cost or (before is not None and before.load_cost):
         paid = None if before is None else before.load_cost
-        facts.append(_change("price of loads", paid, value.load_cost))
+        facts.append(changed("price of loads", paid, value.load_cost))
     whole = float(problem.layers * problem.experts)
     text = f"{value.slots:,} of {whole:,.0f} experts in {memory_text(value.memory_bytes)}"
     facts.append(Fact(label="resident", text=text, number=value.slots))
@@ -171,12 +166,3 @@ def _freed(problem: CommitteeProblem) -> Iterator[tuple[str, CommitteeProblem]]:
         yield "without fewest slots", changed(min_slots=0)
     if (problem.most() < problem.experts).any():
         yield "without most slots", changed(max_slots=None)
-
-
-def _change(label: str, before: float | None, after: float) -> Fact:
-    start = "" if before is None else f"{number_text(before)} → "
-    return Fact(label=label, text=start + number_text(after), number=after)
-
-
-def _number(label: str, count: int) -> Fact:
-    return Fact(label=label, text=f"{count:,}", number=count)

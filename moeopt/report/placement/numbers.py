@@ -26,7 +26,7 @@ from moeopt.placement.plan import (
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.repair import repaired
 from moeopt.placement.split import shares_of_plan
-from moeopt.placement.summary import unit_of
+from moeopt.placement.summary import told_bound, unit_of
 
 
 @dataclass(frozen=True)
@@ -258,19 +258,9 @@ def copies_text(count: int) -> str:
 def _claimed(told: Told) -> FloatArray:
     """Return the layers' bounds that the method proved, ``(layers,)``; 0 where none are told.
 
-    A plan's file may hold anything here: bounds above the plan are of something else, and with
-    prices a layer's bound is of load and price together.
+    A plan's file may hold anything here: bounds above the plan are of something else.
     """
-    problem, result = told.problem, told.result
-    nothing = np.zeros(problem.num_layers)
-    if result is None or problem.cross_node_price > 0 or problem.move_price_per_byte > 0:
-        return nothing
-    claimed = result.statistics.get("layer_bound")
-    if not isinstance(claimed, list) or len(claimed) != problem.num_layers:
-        return nothing
-    if not all(isinstance(entry, int | float) for entry in claimed):
-        return nothing
-    value = told.after.value.layer_objective
-    if any(exceeds(bound, most) for bound, most in zip(claimed, value, strict=True)):
-        return nothing
-    return np.asarray(claimed, dtype=np.float64)
+    claimed, value = told_bound(told.problem, told.result), told.after.value.layer_objective
+    if claimed is None or any(map(exceeds, claimed, value)):
+        return np.zeros(told.problem.num_layers)
+    return claimed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
 from moeopt.report.placement.limits import CLOSE, binds
 from moeopt.report.placement.numbers import Told, copies_text
-from moeopt.report.wings import Fact, Summary, distance
+from moeopt.report.wings import Fact, Summary, changed, counted, distance
 
 _OBJECTIVES = {
     "max_load": "least load of the busiest device, summed over layers",
@@ -57,8 +56,8 @@ def _asked(problem: PlacementProblem) -> list[Fact]:
     dead = "" if live == problem.num_devices else f", {problem.num_devices - live} dead"
     facts = [
         Fact(label="instance", text=problem.name or "without a name"),
-        _number("layers", problem.num_layers),
-        _number("experts of a layer", problem.num_experts),
+        counted("layers", problem.num_layers),
+        counted("experts of a layer", problem.num_experts),
         Fact(
             label="devices",
             text=f"{live:,} on {nodes:,} {'node' if nodes == 1 else 'nodes'}{dead}",
@@ -114,13 +113,13 @@ def _gained(told: Told) -> list[Fact]:
     speed = " over relative speed" if told.speeds_differ else ""
     facts = [
         *_wanted(told, unit + speed),
-        _change(
+        changed(
             "imbalance",
             None if before is None else before.imbalance,
             after.imbalance,
             "{:.4f}".format,
         ),
-        _change(
+        changed(
             f"busiest device, summed over layers ({unit}{speed})",
             None if before is None else float(before.largest.sum()),
             float(after.largest.sum()),
@@ -151,7 +150,7 @@ def _wanted(told: Told, unit: str) -> list[Fact]:
     )
     assert after is not None
     label = f"{name}, summed over layers ({'s' if timed else unit})"
-    return [_change(label, before, after, "{:.4g}".format if timed else number_text)]
+    return [changed(label, before, after, "{:.4g}".format if timed else number_text)]
 
 
 def _moved(told: Told) -> list[Fact]:
@@ -174,7 +173,7 @@ def _across(told: Told) -> list[Fact]:
         None if plan is None else evaluate(counted, plan).cross_node_tokens for plan in plans
     )
     assert after is not None
-    return [_change("tokens served outside their group's node", before, after, number_text)]
+    return [changed("tokens served outside their group's node", before, after, number_text)]
 
 
 def _proven(told: Told) -> Fact:
@@ -187,12 +186,3 @@ def _proven(told: Told) -> Fact:
     if near > done:
         text += f"; {near:,} are within {100 * CLOSE:g} % of their bound"
     return Fact(label="layers proven optimal", text=text, number=done)
-
-
-def _change(label: str, before: float | None, after: float, form: Callable[[float], str]) -> Fact:
-    start = "" if before is None else f"{form(before)} → "
-    return Fact(label=label, text=f"{start}{form(after)}", number=after)
-
-
-def _number(label: str, count: int) -> Fact:
-    return Fact(label=label, text=f"{count:,}", number=count)

@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
+from moeopt.core.arrays import largest
 from moeopt.core.table import Cell, Column, Table
 from moeopt.core.units import number_text, time_text
 from moeopt.report.picture import Gallery, Picture
@@ -19,7 +18,7 @@ from moeopt.report.serverless.pictures import (
     memory_map,
     replica_map,
 )
-from moeopt.report.wings import Fact, Names, Step, Summary, WingReport, distance
+from moeopt.report.wings import Fact, Names, Step, Summary, WingReport, counted, distance
 from moeopt.serverless.binding import RULES, binding
 from moeopt.serverless.plan import Evaluation, ServerlessPlan, evaluate, layer_calls
 from moeopt.serverless.problem import ServerlessProblem
@@ -161,13 +160,13 @@ def _asked(problem: ServerlessProblem) -> list[Fact]:
     sizes = problem.memory_mb
     dated = f", {book.date}" if book.date else ""
     return [
-        _number("layers", problem.num_layers),
-        _number("experts of a layer", problem.num_experts),
+        counted("layers", problem.num_layers),
+        counted("experts of a layer", problem.num_experts),
         Fact(label="tokens of a layer", text=f"{mean:,.6g}", number=mean),
-        _number("batches to choose for", problem.num_scenarios),
+        counted("batches to choose for", problem.num_scenarios),
         Fact(label="promise", text=promise, number=problem.slo_s),
         Fact(label="memory sizes", text=f"{len(sizes)}, {min(sizes)} to {max(sizes)} MB"),
-        _number("most replicas of an expert", problem.max_replicas),
+        counted("most replicas of an expert", problem.max_replicas),
         Fact(label="designs", text=", ".join(DESIGNS[design] for design in problem.designs)),
         Fact(label="wanted", text="least bill of a batch"),
         Fact(label="prices", text=f"{book.name}{dated}, {problem.architecture}"),
@@ -193,14 +192,14 @@ def _gained(problem: ServerlessProblem, plan: ServerlessPlan, value: Evaluation)
         Fact(label="bill of a batch", text=bill, number=value.cost_usd),
         Fact(label="a million batches", text=_money(million), number=million),
         Fact(label="end to end", text=time, number=value.latency_s),
-        _number("functions", int(plan.replicas.sum())),
+        counted("functions", int(plan.replicas.sum())),
         Fact(label="before", text=before),
     ]
 
 
 def _binds(problem: ServerlessProblem, plan: ServerlessPlan, value: Evaluation) -> list[Fact]:
     """Return which rules keep how many layers from being cheaper, and what the promise leaves."""
-    shown = np.sort(np.argsort(-value.layer_usd, kind="stable")[:MOST_LAYERS]).tolist()
+    shown = largest(value.layer_usd, MOST_LAYERS).tolist()
     found = binding(problem, plan, value, shown)
     facts = list(_by_rule(found, problem.num_layers))
     if value.slack_s is not None:
@@ -230,10 +229,6 @@ def _deployment(problem: ServerlessProblem) -> str:
     """Return a name for the deployment: lower-case letters, digits and dashes, at most 32."""
     name = re.sub(r"[^a-z0-9]+", "-", problem.name.lower()).strip("-")
     return name[:32].strip("-") or "model"
-
-
-def _number(label: str, count: int) -> Fact:
-    return Fact(label=label, text=f"{count:,}", number=count)
 
 
 def _money(usd: float) -> str:

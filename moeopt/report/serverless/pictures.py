@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray, IntArray
-from moeopt.core.units import time_text
+from moeopt.core.arrays import FloatArray
+from moeopt.core.units import range_text, time_text
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Bars, Heat, Level, Line, Mark, Picture, Role
 from moeopt.serverless.plan import ServerlessPlan, evaluate, layer_calls
 from moeopt.serverless.problem import ServerlessProblem
@@ -32,7 +33,7 @@ def bill_per_layer(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: Any 
     ax
         Where to draw; left out, on new axes.
     """
-    return _drawn(bill_picture(problem, plan), ax)
+    return draw(bill_picture(problem, plan), ax)
 
 
 def latency_per_layer(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: Any = None) -> Axes:
@@ -43,7 +44,7 @@ def latency_per_layer(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: A
     problem, plan, ax
         As for `bill_per_layer`.
     """
-    return _drawn(latency_picture(problem, plan), ax)
+    return draw(latency_picture(problem, plan), ax)
 
 
 def function_memory(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: Any = None) -> Axes:
@@ -54,7 +55,7 @@ def function_memory(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: Any
     problem, plan, ax
         As for `bill_per_layer`.
     """
-    return _drawn(memory_map(problem, plan), ax)
+    return draw(memory_map(problem, plan), ax)
 
 
 def function_replicas(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: Any = None) -> Axes:
@@ -65,7 +66,7 @@ def function_replicas(problem: ServerlessProblem, plan: ServerlessPlan, *, ax: A
     problem, plan, ax
         As for `bill_per_layer`.
     """
-    return _drawn(replica_map(problem, plan), ax)
+    return draw(replica_map(problem, plan), ax)
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def memory_map(problem: ServerlessProblem, plan: ServerlessPlan) -> Picture:
         Heat(name="memory", unit="MB", values=plan.memory_mb),
         "function-memory",
         "Memory of each expert's functions",
-        f"{_range(sizes)} MB of {_range(np.array(problem.memory_mb))}; {counts[most]:,} of"
+        f"{range_text(sizes)} MB of {range_text(problem.memory_mb)}; {counts[most]:,} of"
         f" {counts.sum():,} experts have {sizes[most]} MB.",
     )
 
@@ -314,15 +315,3 @@ def _layer_axis(names: tuple[str, ...]) -> Axis:
 def _named(names: tuple[str, ...]) -> bool:
     """Tell whether the layers have names that are no numbers."""
     return names != tuple(map(str, range(len(names))))
-
-
-def _range(numbers: IntArray) -> str:
-    low, high = int(numbers.min()), int(numbers.max())
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _drawn(picture: Picture, ax: Any) -> Axes:
-    # Drawing needs matplotlib, its data do not.
-    from moeopt.report.drawing import draw
-
-    return draw(picture, ax)

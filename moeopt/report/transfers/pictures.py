@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from moeopt.core.arrays import IntArray
+from moeopt.core.arrays import IntArray, largest
 from moeopt.core.result import OPTIMALITY_TOLERANCE
 from moeopt.core.units import bytes_text, bytes_unit, time_text, time_unit
+from moeopt.report.drawing import draw
 from moeopt.report.picture import Axis, Bars, Heat, Level, Line, Mark, Picture, Points, Role, Spans
 from moeopt.report.transfers.bars import LANES, SEVERAL, PortBars, Side, port_bars
 from moeopt.report.transfers.use import Busiest, PortUse, busiest, port_uses, tiers_of
@@ -52,8 +53,6 @@ def gantt(
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(gantt_picture(problem, plan, side=side, bound_s=bound_s), ax)
 
 
@@ -75,8 +74,6 @@ def port_idleness(
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(port_idleness_picture(problem, plan, bound_s=bound_s), ax)
 
 
@@ -90,8 +87,6 @@ def traffic(problem: TransferProblem, *, ax: Any = None) -> Axes:
     ax
         Axes to draw on; ``None`` makes some.
     """
-    from moeopt.report.drawing import draw
-
     return draw(traffic_picture(problem), ax)
 
 
@@ -139,7 +134,7 @@ def port_idleness_picture(
     size, unit = time_unit(max(makespan, least))
     most = np.max([kind.seconds for kind in kinds], axis=0)
     present = np.flatnonzero(problem.present())
-    shown = np.sort(present[np.argsort(-most[present], kind="stable")][:MOST_LANES])
+    shown = present[largest(most[present], MOST_LANES)]
     worst = busiest(kinds)
     marks: list[Mark] = [
         Bars(name=kind.does, role=role, x=np.arange(len(shown)), height=kind.seconds[shown] / size)

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_cases import expert_of, mini, roomy, some_tokens
 
+pytest.importorskip("torch")
+
 from moeopt.adapters.aws_lambda.weights import Expert, random_weights, read_weights
 from moeopt.adapters.aws_lambda.worker import experts_numpy, experts_torch
 from moeopt.adapters.aws_lambda.worker.parameters import read_parameters, write_parameters

@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from moeopt.adapters.engines import vllm_policy
 from moeopt.adapters.engines.eplb import rebalance_experts
@@ -274,6 +273,7 @@ def test_loads_that_are_no_loads_count_as_none(caplog: pytest.LogCaptureFixture)
 
 
 def test_tensors_in_and_out() -> None:
+    torch = pytest.importorskip("torch")
     experts, sizes = SHAPES["plain"]
     loads, old = drawn(experts), first_map(experts, sizes)
     arguments = (sizes.slots, sizes.groups, sizes.nodes, sizes.ranks)

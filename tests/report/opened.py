@@ -1,47 +1,9 @@
-"""A page in a real headless Chromium, and all that it complains of or asks a network for."""
+"""A page in Chromium, and all that it complains of or asks a network for."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-
-
-def executable() -> str | None:
-    """Return the browser: that of ``MOEOPT_CHROMIUM``, else the first on the path."""
-    named = os.environ.get("MOEOPT_CHROMIUM")
-    return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Give a browser; the test is skipped where there is none."""
-    path = executable()
-    if path is None:
-        pytest.skip("no Chromium: install it or set MOEOPT_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_OPTIONS))
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Opened:
