@@ -178,14 +178,15 @@ def _order(call: Call) -> tuple[int, int, float]:
 
 
 def _told(lost: tuple[Lost, ...]) -> str:
-    """Return what failed and why, each reason of an expert once."""
-    tokens: dict[tuple[int, str], list[int]] = {}
+    """Return what failed and why, each kind of an expert's failures once, in the first's words."""
+    kinds: dict[tuple[int, str], list[Lost]] = {}
     for one in lost:
-        why = f"{one.failure.kind}: {one.failure.message.rstrip('.')}"
-        tokens.setdefault((one.piece.expert, why), []).append(one.piece.tokens)
+        # Not by their messages: these say how long each piece was tried.
+        kinds.setdefault((one.piece.expert, one.failure.kind), []).append(one)
     told = [
-        f"expert {expert}, {sum(own)} tokens in {len(own)} calls: {why}"
-        for (expert, why), own in tokens.items()
+        f"expert {expert}, {sum(one.piece.tokens for one in own)} tokens in {len(own)} calls: "
+        f"{kind}: {own[0].failure.message.rstrip('.')}"
+        for (expert, kind), own in kinds.items()
     ]
     more = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
     return "; ".join(told[:_TOLD] + more)
