@@ -35,7 +35,7 @@ OBJECTIVES: tuple[Objective, ...] = ("time", "bottleneck", "communication")
 TYPES = ((2.0, 2.0, 1), (1.0, 1.0, 2))
 SHAPES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "equal": (((1.0, 1.0, 3),), (3, 3), {}),
-    "types": (((2.0, 2.0, 2), (1.0, 1.0, 2)), (4, 4), {}),
+    "types": (((2.0, 2.0, 2), (1.0, 1.0, 2)), (4, 3), {}),
     "unlike": (((2.0, 1.0, 1), (1.0, 3.0, 1), (1.5, 2.0, 1)), (3, 2), {}),
     "one model": (TYPES, (3,), {}),
     "three models": (TYPES, (3, 2, 3), {}),

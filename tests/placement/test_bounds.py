@@ -16,7 +16,7 @@ from moeopt.placement.certify import certify
 from moeopt.testing.strategies import placement_problems
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(placement_problems(max_experts=4, max_devices=3, max_layers=1, feasible=True))
 def test_no_bound_is_above_the_optimum(problem):
     """The sum of the layers' bounds is at most the brute-force optimum."""

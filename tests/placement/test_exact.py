@@ -216,7 +216,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("objective", "split"), KINDS)
-@settings(max_examples=12, derandomize=True, database=None)
+@settings(max_examples=7, derandomize=True, database=None)
 @given(data=st.data())
 def test_exact_is_brute_force(objective: str, split: str, data: st.DataObject) -> None:
     stated = data.draw(tiny(objective, split))

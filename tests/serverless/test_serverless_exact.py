@@ -110,7 +110,7 @@ def _never(front: object, found: object) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(64))
+@pytest.mark.parametrize("seed", range(24))
 def test_as_cheap_as_with_every_degree(seed: int) -> None:
     free = _pipelines(seed)
     found = solve_exact(free, Context())

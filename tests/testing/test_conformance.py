@@ -27,7 +27,7 @@ from moeopt.testing.conformance import (
 )
 from moeopt.testing.strategies import placement_problems
 
-EXAMPLES = 10
+EXAMPLES = 6
 
 #: Each broken method, what it promises, and the property that must catch it.
 BROKEN = [
@@ -95,7 +95,7 @@ def pickled_pool():
     problems = []
 
     @hypothesis.seed(5)
-    @settings(max_examples=25, database=None, deadline=None, derandomize=False)
+    @settings(max_examples=12, database=None, deadline=None, derandomize=False)
     @given(placement_problems(max_experts=4, max_devices=3))
     def collect(problem):
         problems.append(problem)
@@ -127,7 +127,7 @@ def test_chance_without_a_seed_is_caught():
 def test_broken_methods_are_caught(run, capabilities, name):
     with pytest.raises(ConformanceError) as caught:
         check_method(
-            "placement", toy.method(run, capabilities), pool(), examples=15, properties=local()
+            "placement", toy.method(run, capabilities), pool(), examples=8, properties=local()
         )
     assert caught.value.property_name == name
     message = str(caught.value)

@@ -166,7 +166,7 @@ def test_feasible_problems_have_a_plan_that_is_worth_what_the_oracle_says(wing):
         value = own.evaluate(problem, optimum.plan).objective
         assert value == close(wing, optimum.objective, KITS[wing].worth)
 
-    each(KITS[wing].of_kit(wing), 60, check)
+    each(KITS[wing].of_kit(wing), 30, check)
 
 
 @every_wing
@@ -181,7 +181,7 @@ def test_no_plan_is_below_the_optimum(wing):
         if optimum is not None and value < optimum.objective:
             assert value == close(wing, optimum.objective, KITS[wing].solved)
 
-    each(KITS[wing].pairs(), 60, check)
+    each(KITS[wing].pairs(), 30, check)
 
 
 @every_wing
@@ -190,7 +190,7 @@ def test_infeasible_problems_have_none(wing):
         optimum = kit_for(wing).optimum(problem)
         assert optimum is None or optimum.objective is None
 
-    each(KITS[wing].problems(feasible=False), 40, check)
+    each(KITS[wing].problems(feasible=False), 25, check)
 
 
 @every_wing
@@ -200,7 +200,7 @@ def test_what_counting_calls_impossible_is(wing):
             optimum = kit_for(wing).optimum(problem)
             assert optimum is None or optimum.objective is None
 
-    each(KITS[wing].problems(feasible=None), 40, check)
+    each(KITS[wing].problems(feasible=None), 25, check)
 
 
 @every_wing
@@ -227,7 +227,7 @@ def test_names_do_not_change_the_optimum(wing):
             both = max(KITS[wing].solved, KITS[wing].worth)
             assert value == close(wing, optimum.objective, both), other.what
 
-    each(KITS[wing].of_kit(wing), 25, check)
+    each(KITS[wing].of_kit(wing), 12, check)
 
 
 @every_wing
@@ -243,7 +243,7 @@ def test_scaling_scales_the_optimum(wing):
             value = kit.optimum(other).objective
             assert value == close(wing, optimum.objective * factor, KITS[wing].solved)
 
-    each(KITS[wing].of_kit(wing), 25, check)
+    each(KITS[wing].of_kit(wing), 12, check)
 
 
 @every_wing
@@ -259,7 +259,7 @@ def test_more_freedom_never_hurts(wing):
             if freed is not None and freed.objective > optimum.objective:
                 assert freed.objective == close(wing, optimum.objective, KITS[wing].solved), what
 
-    each(KITS[wing].of_kit(wing), 25, check)
+    each(KITS[wing].of_kit(wing), 12, check)
 
 
 @every_wing
