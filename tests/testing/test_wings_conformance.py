@@ -140,10 +140,12 @@ def test_method_keeps_its_promise(wing, name, one):
     # Whoever looks for another answer to the same question must ask again.
     case = Case.of(wing, name) if one.name == "same_seed" else remembering(wing, name)
     report = Report(name)
-    feasible = one.takes != "infeasible"
-    # Those without a plan are drawn once for all methods, not by the suite for each.
-    given_to = one if feasible else replace(one, takes="feasible")
-    run_property(case, given_to, accepted(wing, name, feasible), 0, report)
+    feasible, most = one.takes != "infeasible", DRAWN[wing].infeasible
+    problems = accepted(wing, name, feasible)
+    # Those without a plan are drawn once for all methods; for one that takes none of them, again.
+    once = not feasible and (problems or "infeasible" in DRAWN[wing].free)
+    given_to = replace(one, takes="feasible") if once else one
+    run_property(case, given_to, problems, most, report)
     # A method may have no long problem, and refuse every problem that can lack a plan.
     applied = report.checked[one.name] + (one.takes in DRAWN[wing].free)
     assert applied > 0, f"nothing was checked: {report}"
