@@ -44,9 +44,7 @@ def bottleneck_matching(weight: FloatArray) -> tuple[IntArray, float] | None:
         else:
             low = middle + 1
     largest = float(values[high])
-    # A finite price that no matching within the limit can reach keeps the others out.
-    price = 1.0 + np.abs(values).max() * (weight.shape[0] + 1)
-    _, column = linear_sum_assignment(np.where(weight <= largest, weight, price))
+    _, column = linear_sum_assignment(np.where(weight <= largest, weight, np.inf))
     return column.astype(np.int64), largest
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -37,15 +38,40 @@ settings.register_profile("nightly", max_examples=1000, deadline=None, print_blo
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
-#: PyTorch is no part of ``moeopt[test]``: its adapter's tests are for those who have it.
-collect_ignore = [] if importlib.util.find_spec("torch") else ["adapters/torch"]
+#: Tests that need more than moeopt's core: by package, the extra that brings it, and patterns of
+#: files and folders that are left out without it, or of single tests (::) that are skipped.
+_NEEDS = {
+    "dask": ("dask", ["core/test_parallel.py::*dask*"]),
+    "matplotlib": ("plot", ["docs"]),
+    "moto": ("stand", ["adapters/aws_lambda", "docs"]),
+    "optuna": ("bayes", ["serverless/test_serverless_bayes*", "docs"]),
+    "playwright": ("test", ["report/test_page_browser.py"]),
+    "plotly": ("plot", ["cli/test_report_command.py", "report/test_page*.py", "docs"]),
+    "ray": ("ray", ["core/test_parallel.py::*ray*"]),
+    "sklearn": ("bayes", ["serverless/test_serverless_bayes*", "docs"]),
+    "torch": ("torch", ["adapters/torch"]),
+    "yaml": ("test", ["adapters/engines/test_engines_[ot]*.py", "docs"]),
+}
+_MISSING = {name: needs for name, needs in _NEEDS.items() if importlib.util.find_spec(name) is None}
+
+collect_ignore_glob = [name for _, names in _MISSING.values() for name in names if "::" not in name]
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> list[str]:
     """Tell what is left out."""
-    if not collect_ignore:
-        return None
-    return "no PyTorch: its adapter's tests are left out, others that need it skipped"
+    return [
+        f"no {package}: without {', '.join(names)} (moeopt[{extra}])"
+        for package, (extra, names) in _MISSING.items()
+    ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip single tests that need what is missing."""
+    for package, (extra, names) in _MISSING.items():
+        needs = pytest.mark.skip(reason=f"needs {package}: pip install 'moeopt[{extra}]'")
+        for item in items:
+            if any("::" in name and fnmatch(item.nodeid, f"tests/{name}") for name in names):
+                item.add_marker(needs)
 
 
 @pytest.fixture(scope="session", autouse=True)

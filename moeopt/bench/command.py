@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from moeopt.bench.environment import describe
-from moeopt.bench.registry import Figure, Report, Setting, workload_named
+from moeopt.bench.registry import Figure, Report, Setting, Workload, workload_named
 from moeopt.core.errors import InstanceError
 from moeopt.core.files import write_atomically
 from moeopt.core.table import Column, Table, print_tables
@@ -25,6 +25,7 @@ def run(
     *,
     quick: bool,
     peers: Sequence[str | os.PathLike[str]] = (),
+    only: Sequence[str] = (),
     json_path: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> int:
@@ -38,6 +39,8 @@ def run(
         End within 50 s on two cores.
     peers
         Unpacked wheels, or wheels, of the systems to compare with.
+    only
+        Names of the workload's parts to run; all of them if empty.
     json_path
         Where to write everything as JSON; ``"-"`` is standard output, and the tables then go to
         standard error.
@@ -47,11 +50,14 @@ def run(
     Raises
     ------
     InstanceError
-        If there is no such workload or no such path.
+        If there is no such workload, part or path, or the JSON cannot be written.
     """
     workload = workload_named(name)
+    for part in only:
+        _require_part(workload, part)
     paths = [_existing(path) for path in peers]
-    report = workload.run(Setting(quick=quick, peers=paths, say=_hush if quiet else _say))
+    say = _hush if quiet else _say
+    report = workload.run(Setting(quick=quick, peers=paths, say=say, only=only))
     as_json = None if json_path is None else os.fspath(json_path)
     out = sys.stderr if as_json == _STDOUT else sys.stdout
     if not quiet:
@@ -87,6 +93,16 @@ def encode(name: str, quick: bool, report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
+def _require_part(workload: Workload, part: str) -> None:
+    if not workload.parts:
+        rule, remedy = f"must not be given: {workload.name} runs as a whole", "leave it out"
+        raise InstanceError("--only", part, rule, remedy)
+    if part not in workload.parts:
+        raise InstanceError(
+            "--only", part, f"must be one of {', '.join(workload.parts)}", "choose some of them"
+        )
+
+
 def _existing(path: str | os.PathLike[str]) -> Path:
     found = Path(path)
     if not found.exists():
@@ -108,5 +124,10 @@ def _write(name: str, data: bytes) -> None:
     if name == _STDOUT:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    else:
+        return
+    try:
         write_atomically(name, data)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        rule = f"must be writable ({reason})"
+        raise InstanceError("--json", name, rule, "choose another place") from None

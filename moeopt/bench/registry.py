@@ -19,6 +19,7 @@ _OWN_WORKLOADS = {
     "lambda": "moeopt.bench.aws_lambda",
     "motion": "moeopt.bench.motion",
     "placement": "moeopt.bench.placement",
+    "reliability": "moeopt.bench.reliability",
     "serverless": "moeopt.bench.serverless",
     "torch": "moeopt.bench.torch",
     "transfers": "moeopt.bench.transfers",
@@ -39,11 +40,14 @@ class Setting:
         Folders and wheels that may hold other systems.
     say
         Takes one line of progress.
+    only
+        The parts to run; all of them if empty.
     """
 
     quick: bool
     peers: Sequence[Path]
     say: Callable[[str], None]
+    only: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,14 @@ class Workload:
         One line on what it shows.
     run
         Takes a `Setting` and returns a `Report`.
+    parts
+        Names of the parts that can be run alone.
     """
 
     name: str
     summary: str
     run: Callable[[Setting], Report]
+    parts: tuple[str, ...] = ()
 
 
 def register(workload: Workload) -> Workload:

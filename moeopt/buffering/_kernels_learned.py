@@ -28,6 +28,10 @@ WINDOW = 50.0
 #: What every pair of experts is taken to have been seen together before the first group.
 PRIOR = 0.1
 
+#: A fading share or echo below is none: it would come to numbers so small that processors are slow
+#: with them, and never to 0.
+GONE = 1e-100
+
 #: Least and most patience: what a use one group later counts.
 PATIENCE = (0.2, 0.95)
 
@@ -53,7 +57,7 @@ def expect(
         after[layer] = PRIOR * experts / active.size
     for f in range(fades.size):
         for expert in range(experts):
-            echo[layer, f, expert] *= fades[f]
+            echo[layer, f, expert] = faded(echo[layer, f, expert], fades[f])
         for expert in before:
             echo[layer, f, expert] += 1.0
         for expert in range(experts):
@@ -64,7 +68,7 @@ def expect(
                 after[layer, f, expert] += felt
     for expert in range(experts):
         for r in range(rates.size):
-            share[layer, expert, r] *= rates[r]
+            share[layer, expert, r] = faded(share[layer, expert, r], rates[r])
             if hot[expert]:
                 share[layer, expert, r] += 1.0 - rates[r]
         if hot[expert]:
@@ -104,6 +108,13 @@ def expect(
         for k in range(features):
             total += weight[k] * sight[layer, expert, k]
         value[layer * experts + expert] = total
+
+
+@kernel
+def faded(value, kept):
+    """Return what is kept of a value, 0 where next to nothing is."""
+    left = value * kept
+    return left if left >= GONE else 0.0
 
 
 @kernel

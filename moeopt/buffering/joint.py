@@ -306,4 +306,8 @@ def _devices_of(problem: BufferingProblem, assignment: IntArray) -> tuple[IntArr
         raise InstanceError(
             "assignment", f"<{table.dtype} array>", "must name devices", "number them from 0"
         )
+    if table.max() >= table.size:
+        # Each device is replayed, those without an expert too.
+        rule = f"must number devices below {table.size}, as many as there are experts"
+        raise InstanceError("assignment", int(table.max()), rule, "number them from 0")
     return table.astype(np.int64), int(table.max()) + 1

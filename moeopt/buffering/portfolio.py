@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,11 +17,14 @@ from moeopt.buffering.problem import BufferingProblem
 from moeopt.buffering.replays import hints_of, least_room, matching_of, miss_curve, policy_plan
 from moeopt.buffering.stream import Stream, streams
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
 from moeopt.core.wing import Method, Outcome
 
 Run = Callable[[BufferingProblem, Context, object], Outcome]
+
+_log = logging.getLogger(__name__)
 
 #: Every how many slots a policy is tried to divide a budget, coarse to fine while time is left;
 #: between them its costs are taken to lie on lines. One with its own replay is not tried finer than
@@ -161,7 +165,12 @@ def auto(methods: Mapping[str, Method]) -> Run:
     def run(problem: BufferingProblem, context: Context, warm_start: object) -> Outcome:
         for name in ("exact", "clairvoyant", "best_online"):
             if methods[name].refuses(problem) is None:
-                found = methods[name].run(problem, context, warm_start)
+                try:
+                    found = methods[name].run(problem, context, warm_start)
+                except BackendError as error:
+                    # What follows does without a solver.
+                    _log.warning("%s: %s", name, error)
+                    continue
                 if found.plan is not None or found.infeasible or name == "best_online":
                     return replace(found, statistics={**found.statistics, "chosen": name})
         raise AssertionError("best_online takes any problem")

@@ -7,6 +7,7 @@ plan may choose, the linear model's own rows are taken.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ from moeopt.buffering.exact_rules import beside_loads, both_ways, load_cap, resi
 from moeopt.buffering.nodes import nodes_of
 from moeopt.buffering.stream import Stream
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import BackendError
 from moeopt.core.result import Status
 from moeopt.mip import LinearModel, solve_model
+
+_log = logging.getLogger(__name__)
 
 #: Most nodes of a relaxation that is solved: some 20 s.
 MOST_NODES = 80_000
@@ -45,7 +49,7 @@ class Relaxed:
 
 
 def relaxed(stream: Stream, time_limit_s: float | None = None) -> Relaxed | None:
-    """Return the relaxation's optimum, or ``None`` if it is too large or takes too long.
+    """Return the relaxation's optimum, or ``None`` if it is too large, too slow or not solved.
 
     Parameters
     ----------
@@ -57,7 +61,11 @@ def relaxed(stream: Stream, time_limit_s: float | None = None) -> Relaxed | None
     nodes = nodes_of(stream)
     if nodes.count > MOST_NODES:
         return None
-    answer = solve_model(relaxation(stream), "highs", time_limit_s=time_limit_s)
+    try:
+        answer = solve_model(relaxation(stream), "highs", time_limit_s=time_limit_s)
+    except BackendError as error:
+        _log.info("no bound by the relaxation: %s", error)
+        return None
     if answer.status is not Status.OPTIMAL or answer.x is None or answer.bound is None:
         return None
     kept, there = np.zeros(nodes.count), np.ones(nodes.count)

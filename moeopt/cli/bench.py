@@ -18,6 +18,14 @@ def add(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="placement, ...")
     parser.add_argument("--quick", action="store_true", help="within 50 s on two cores")
     parser.add_argument(
+        "--only",
+        metavar="PART",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="parts to run; all if left out",
+    )
+    parser.add_argument(
         "--peers", metavar="PATH", nargs="+", default=[], help="unpacked wheels to compare with"
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures; - is stdout")
@@ -31,5 +39,10 @@ def run(args: argparse.Namespace) -> int:
 
     files.require_writable(args.json, "--json")
     return run_benchmark(
-        args.name, quick=args.quick, peers=args.peers, json_path=args.json, quiet=args.quiet
+        args.name,
+        quick=args.quick,
+        peers=args.peers,
+        only=args.only,
+        json_path=args.json,
+        quiet=args.quiet,
     )

@@ -108,8 +108,9 @@ def projection_bound(
     Threshold and matching: if only the groups of a device and experts that take at most tau are
     left, every expert must still get a place of its own, and any two models' experts must still
     be paired so that the pairs fill the devices (`pairs_bound`). The least tau that allows this is
-    a bound. Pairs are looked at with one expert of a model on a device. For ``"time"``, which is
-    at least what any device takes alone, components count at least their `floors`.
+    a bound. Pairs are looked at with one expert of a model on a device, which there must be places
+    for. For ``"time"``, which is at least what any device takes alone, components count at least
+    their `floors`.
 
     Parameters
     ----------
@@ -123,7 +124,8 @@ def projection_bound(
     places, models = problem.experts_per_device, problem.num_models
     cells = problem.num_devices**2 * len(classes)
     best = low
-    if places > 1 or models == 1 or cells > MOST_CELLS:
+    crowded = problem.num_experts > problem.num_devices
+    if crowded or places > 1 or models == 1 or cells > MOST_CELLS:
         for m in range(models):
             weight = _alone(problem, layout, classes, floor, m)
             best = max(best, _least_largest(layout, m, weight, places))

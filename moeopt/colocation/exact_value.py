@@ -33,24 +33,22 @@ def add_value(frame: Frame) -> None:
 def gates_and_aggregations(frame: Frame) -> None:
     """D3: gate and aggregation last as long as on every device that has experts of the model."""
     clocks = frame.clocks
-    speed = frame.layout.speed[clocks.device] * frame.unit_s
+    speed = frame.layout.speed[clocks.device]
     for m, (gate, aggregation) in enumerate(frame.layout.fixed.tolist()):
         held = frame.holds[m, clocks.device]
         for seconds, columns in ((gate, clocks.gate), (aggregation, clocks.aggregation)):
-            _at_least(
-                frame, "D3", columns[clocks.clock, m], held[:, None], seconds / speed[:, None]
-            )
+            units = seconds / speed[:, None] / frame.unit_s
+            _at_least(frame, "D3", columns[clocks.clock, m], held[:, None], units)
 
 
 def experts(frame: Frame) -> None:
     """D4: the experts of a model last as long as on every device."""
     clocks, layout = frame.clocks, frame.layout
-    speed = layout.speed[clocks.device] * frame.unit_s
+    speed = layout.speed[clocks.device]
     for m, columns in enumerate(frame.place):
         seconds = layout.seconds[m] * layout.tokens[m, : len(columns)] / speed[:, None]
-        _at_least(
-            frame, "D4", clocks.compute[clocks.clock, m], columns[:, clocks.device].T, seconds
-        )
+        units = seconds / frame.unit_s
+        _at_least(frame, "D4", clocks.compute[clocks.clock, m], columns[:, clocks.device].T, units)
 
 
 def all_to_alls(frame: Frame) -> None:
@@ -59,7 +57,7 @@ def all_to_alls(frame: Frame) -> None:
     What a device's experts exchange among themselves is taken off, both ways.
     """
     clocks, layout = frame.clocks, frame.layout
-    port = layout.port[clocks.device] * frame.unit_s
+    port = layout.port[clocks.device]
     both = ((clocks.dispatch, layout.there), (clocks.combine, layout.back))
     for columns, carried in both:
         if not columns.size:
@@ -77,7 +75,7 @@ def all_to_alls(frame: Frame) -> None:
                     "D5",
                     columns[clocks.clock, span],
                     np.concatenate([column for column, _ in terms], axis=1),
-                    np.concatenate([seconds for _, seconds in terms]) / port[:, None],
+                    np.concatenate([bytes_ for _, bytes_ in terms]) / port[:, None] / frame.unit_s,
                 )
 
 

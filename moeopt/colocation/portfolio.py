@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from moeopt.colocation.plan import ColocationPlan, evaluate
 from moeopt.colocation.problem import ColocationProblem
+from moeopt.core.errors import BackendError
 from moeopt.core.result import relative_gap
 from moeopt.core.stop import Context
 from moeopt.core.wing import Method, Outcome
+
+_log = logging.getLogger(__name__)
 
 #: A plan this close to the bound cannot be improved but in its rounding.
 _REACHED = 1e-9
@@ -32,7 +36,13 @@ def auto(methods: Mapping[str, Method]) -> Callable[[ColocationProblem, Context,
         found = methods["search"].run(problem, share, warm_start)
         if not prove or _reached(problem, context, found):
             return found
-        proven = methods["exact"].run(problem, context, found.plan or warm_start)
+        try:
+            proven = methods["exact"].run(problem, context, found.plan or warm_start)
+        except BackendError as error:
+            if found.plan is None:
+                raise
+            _log.warning("not proven: %s", error)
+            return found
         return _better(problem, found, proven)
 
     return run

@@ -14,7 +14,7 @@ from moeopt.committee.plan import CommitteePlan, violations
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.committee.validate import impossible
 from moeopt.core.errors import InstanceError
-from moeopt.core.result import OPTIMALITY_TOLERANCE, Status
+from moeopt.core.result import OPTIMALITY_TOLERANCE, Limit, Status
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome, Violation
 from moeopt.mip import LinearModel
@@ -88,6 +88,10 @@ def run_exact(problem: CommitteeProblem, context: Context, warm_start: object) -
     if math.isinf(bound):
         return Outcome(infeasible=(_too_slow(problem),))
     limit = next((part.limit for part in found if part.limit is not None), None)
+    enough = max(context.gap, OPTIMALITY_TOLERANCE) * value
+    if limit in (None, Limit.GAP) and value - bound > enough:
+        # Solvers prove to a share of the largest cost, beside which small ones may be all there is.
+        bound = min(value, max(bound, bound_of(problem, context.out_of_time)))
     if best is not None and limit is None and value - bound <= OPTIMALITY_TOLERANCE * value:
         # What an optimal point misses by the solver's tolerance is no gap.
         bound = value

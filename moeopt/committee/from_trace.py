@@ -130,16 +130,18 @@ def _importance(
     trace: RoutingTrace, window: IntArray, kept: IntArray, token: FloatArray, expert: FloatArray
 ) -> FloatArray:
     """Return eq. 1 of each expert in each window, ``(windows, layers, experts)``."""
-    ids = trace.expert_ids[:, kept].astype(np.int64)
-    mass = np.ones(ids.shape)
-    if trace.gate_weights is not None:
-        mass = trace.gate_weights[:, kept].astype(np.float64)
-    shape = (int(window[-1]) + 1, kept.size, trace.num_experts)
-    key = (window[:, None, None] * kept.size + np.arange(kept.size)[:, None]) * shape[2] + ids
-    sums = np.bincount(
-        key.ravel(), weights=(mass * token[:, :, None]).ravel(), minlength=int(np.prod(shape))
-    )
-    return np.asarray(sums.reshape(shape) * expert)
+    windows, experts = int(window[-1]) + 1, trace.num_experts
+    found = np.empty((windows, kept.size, experts))
+    first = (window * experts)[:, None]
+    # Layer by layer: a trace keeps its experts in a byte or two, keys and masses need eight.
+    for place, layer in enumerate(kept.tolist()):
+        key = first + trace.expert_ids[:, layer]
+        mass = np.broadcast_to(token[:, place, None], key.shape)
+        if trace.gate_weights is not None:
+            mass = trace.gate_weights[:, layer].astype(np.float64) * mass
+        sums = np.bincount(key.ravel(), weights=mass.ravel(), minlength=windows * experts)
+        found[:, place] = sums.reshape(windows, experts)
+    return found * expert
 
 
 def _norms(trace: RoutingTrace, norms: Any) -> FloatArray:

@@ -25,6 +25,10 @@ TRUST = 10.0
 #: Windows that what is known before the first one counts as.
 HISTORY = 10.0
 
+#: What is left of weights is none below this share of the usual ones: it would fade to numbers so
+#: small that processors are slow with them, and never to 0.
+GONE = 1e-100
+
 #: An expert's weights scatter the more, the more it weighs on average; the least that is taken for
 #: this, as a share of the mean of all.
 FLOOR = 0.1
@@ -79,6 +83,7 @@ class Outlook:
         self.sums, self.peaks = sums, np.maximum(self.peaks, weights)
         self.windows += 1
         self._faded = self.fades * self._faded + (1.0 - self.fades) * weights[:, :, None]
+        self._faded[self._faded < GONE * self._mean[:, None, None]] = 0.0
         self._seen = self._features()
         if known:
             with np.errstate(all="ignore"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,11 +19,14 @@ from moeopt.committee.plan import CommitteePlan, evaluate
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.committee.submodular import improve
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit
 from moeopt.core.stop import Context
 from moeopt.core.wing import Method, Outcome
 
 Run = Callable[[CommitteeProblem, Context, object], Outcome]
+
+_log = logging.getLogger(__name__)
 
 #: Makes slots of curves and rows: the slots and a lower bound, ``None`` if there are none.
 Allocate = Callable[[Sequence[FloatArray], Rows, Context], "Allocated | None"]
@@ -157,7 +161,13 @@ def auto(methods: Mapping[str, Method]) -> Run:
         names = [name for name in names if methods[name].refuses(problem) is None]
         for name in names:
             part = context if name == names[-1] else context.part(_FIRST_SHARE)
-            found = methods[name].run(problem, part, best.plan)
+            try:
+                found = methods[name].run(problem, part, best.plan)
+            except BackendError as error:
+                if best.plan is None and name == names[-1]:
+                    raise
+                _log.warning("%s: %s", name, error)
+                continue
             best = _better(problem, best, found)
             if best.infeasible or (best.plan is not None and _enough(problem, best, context)):
                 break

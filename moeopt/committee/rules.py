@@ -11,7 +11,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from moeopt.committee.outlook import Outlook
+from moeopt.committee.outlook import GONE, Outlook
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import InstanceError
 
@@ -140,6 +140,7 @@ class RentOrBuy:
         with np.errstate(all="ignore"):
             kept = 1.0 / (1.0 + 1.0 / (RENTED * self._windows_paid()))
         self._counters = (self._counters + weights) * kept[:, None]
+        self._counters[self._counters < GONE * self._outlook.typical()[:, None]] = 0.0
 
     def scores(self) -> FloatArray:
         """Return faded counters and what is expected, ``(layers, experts)``."""

@@ -171,8 +171,8 @@ def _check_bytes(problem: CommitteeProblem) -> None:
         fine = (value >= least) & (value == np.floor(value))
         _require_all(fine, value, name, f"must be a whole number >= {least}")
     experts = problem.num_experts + problem.by_layer(problem.staging_slots)
-    activations = problem.num_experts * problem.by_layer(problem.activation_bytes)
     with np.errstate(over="ignore"):
+        activations = problem.num_experts * problem.by_layer(problem.activation_bytes)
         # Cut off, as Python turns no integer beyond the range of floats into one.
         total = float(min(problem.fixed_bytes, 2 * MOST_BYTES))
         total += float((experts * problem.sizes_bytes() + activations).sum())

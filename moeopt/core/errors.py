@@ -4,6 +4,9 @@ from __future__ import annotations
 
 _SHOWN_CHARACTERS = 60
 
+#: Longest path, rule and remedy of a sentence: keys of a hostile file may stand in each of them.
+_LONGEST_PART = 300
+
 
 class MoeoptError(Exception):
     """Base of every error that moeopt raises on purpose."""
@@ -29,7 +32,7 @@ class InstanceError(MoeoptError, ValueError):
         self.value = value
         self.rule = rule
         self.remedy = remedy
-        super().__init__(f"{path}: {rule}, got {shorten(value)}; {remedy}")
+        super().__init__(f"{_part(path)}: {_part(rule)}, got {shorten(value)}; {_part(remedy)}")
 
     def under(self, prefix: str) -> InstanceError:
         """Return the same error seen from a document that holds this one at `prefix`."""
@@ -75,8 +78,22 @@ def shorten(value: object) -> str:
     """Return `value` as one short line for an error message."""
     try:
         text = value if isinstance(value, str) and value.startswith("<") else repr(value)
-    except ValueError:
-        # Python prints no integer of more than 4300 digits.
+    except (ValueError, RecursionError):
+        # Python prints no integer of more than 4300 digits, and no list that is nested too deeply.
         text = f"<{type(value).__name__}>"
-    text = " ".join(text.split())
+    text = _printable(" ".join(text.split()))
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _part(text: str) -> str:
+    """Return a part of a sentence as one line of bounded length, cut in its middle."""
+    text = _printable(text)
+    half = _LONGEST_PART // 2
+    return text if len(text) <= _LONGEST_PART else f"{text[: half - 2]}...{text[2 - half :]}"
+
+
+def _printable(text: str) -> str:
+    """Return a text that can move no terminal's cursor: what is not printed is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -18,6 +18,9 @@ MISSING = "<missing>"
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*|key.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(?:\d+|\.\.\.)\]")
 
+#: Longest name, and most names, among which a misspelt one is sought.
+_LONGEST_NAME, _MOST_NAMES = 100, 1000
+
 JSON_WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -96,7 +99,11 @@ def explain_validation(
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` was probably meant to be."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+    # Comparing long names takes the square of their length: nobody misspells those.
+    short = [other for other in known if len(other) <= _LONGEST_NAME]
+    if len(name) > _LONGEST_NAME:
+        return None
+    return next(iter(difflib.get_close_matches(name, short[:_MOST_NAMES], n=1)), None)
 
 
 def unknown_field(path: str, value: object, known: list[str]) -> InstanceError:

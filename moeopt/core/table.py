@@ -78,7 +78,7 @@ def by_columns(
     """
     headings, cells, totals = zip(*columns, strict=True)
     rows = [list(row) for row in zip(*cells, strict=True)]
-    return Table(title=title, columns=headings, rows=rows, footer=totals, note=note)
+    return Table(title=title, columns=headings, rows=rows, footer=list(totals), note=note)
 
 
 def percent(part: float, whole: float) -> float | None:

@@ -39,6 +39,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return NotImplemented
         return all(_same(getattr(self, f), getattr(other, f)) for f in self.__struct_fields__)
 
+    # Python's own, the opposite of `__eq__`: msgspec's compares records without `eq` as objects.
+    __ne__ = object.__ne__
+
     __hash__ = None  # type: ignore[assignment]  # records with arrays are compared, not hashed
 
 

@@ -17,6 +17,9 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
+#: Least and most bytes/s, or tokens of a device for one of a device of speed 1.
+RATES = (1e-30, 1e30)
+
 
 class Device(Document, frozen=True, kw_only=True, omit_defaults=True):
     """One accelerator.
@@ -47,6 +50,10 @@ class Device(Document, frozen=True, kw_only=True, omit_defaults=True):
     relative_speed: Positive = 1.0
     source: str = ""
 
+    def __post_init__(self) -> None:
+        _require_rate("relative_speed", self.relative_speed)
+        _require_rate("link_bandwidth_bytes_per_s", self.link_bandwidth_bytes_per_s)
+
 
 class Node(Document, frozen=True, kw_only=True, omit_defaults=True):
     """Devices that share a fast fabric.
@@ -67,6 +74,9 @@ class Node(Document, frozen=True, kw_only=True, omit_defaults=True):
     devices: Count = 1
     nic_bandwidth_bytes_per_s: Positive | None = None
     source: str = ""
+
+    def __post_init__(self) -> None:
+        _require_rate("nic_bandwidth_bytes_per_s", self.nic_bandwidth_bytes_per_s)
 
     def resolved_device(self) -> Device:
         """Return the device, looked up if it is named."""
@@ -159,3 +169,12 @@ class Cluster(Document, frozen=True, kw_only=True, omit_defaults=True):
     def relative_speed(self) -> FloatArray:
         """Return the relative speed of each device, shape ``(devices,)``."""
         return np.array([device.relative_speed for device in self.all_devices()])
+
+
+def _require_rate(name: str, rate: float | None) -> None:
+    """Refuse rates with which seconds would overflow, or vanish."""
+    least, most = RATES
+    if rate is not None and not least <= rate <= most:
+        raise InstanceError(
+            f"$.{name}", rate, f"must be {least:g} to {most:g}", "state it in its unit"
+        )

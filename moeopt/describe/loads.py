@@ -6,6 +6,7 @@ token was sent to in each MoE layer, in the order in which the tokens came.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy.typing as npt
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
+
+#: Tokens of which a row of a number for each expert or device is held at once.
+TOKENS_AT_ONCE = 2**14
 
 #: How sequences are dealt to source devices.
 Dealing = Literal["contiguous", "round_robin"]
@@ -65,12 +69,12 @@ def coactivation_counts(expert_ids: Routing, experts: int) -> FloatArray:
     """
     _check_routing(expert_ids, experts)
     tokens, layers, _ = expert_ids.shape
-    both = np.empty((layers, experts, experts))
-    for layer in range(layers):
-        # One layer at a time: all of them at once would need tokens x layers x experts numbers.
-        chosen = np.zeros((tokens, experts))
-        chosen[np.arange(tokens)[:, None], expert_ids[:, layer]] = 1.0
-        both[layer] = chosen.T @ chosen
+    both = np.zeros((layers, experts, experts))
+    for begin, layer in itertools.product(range(0, tokens, TOKENS_AT_ONCE), range(layers)):
+        ids = expert_ids[begin : begin + TOKENS_AT_ONCE, layer]
+        chosen = np.zeros((len(ids), experts))
+        chosen[np.arange(len(ids))[:, None], ids] = 1.0
+        both[layer] += chosen.T @ chosen
     return both
 
 
@@ -137,11 +141,13 @@ def halves(windows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _counts_by(part: IntArray, parts: int, expert_ids: Routing, experts: int) -> FloatArray:
     """Count ``(part, layer, expert)`` triples, where `part` is given for each token."""
-    layers = expert_ids.shape[1]
-    row = part[:, None] * layers + np.arange(layers)
-    flat = row[:, :, None] * experts + expert_ids
-    counts = np.bincount(flat.ravel(), minlength=parts * layers * experts)
-    return counts.reshape(parts, layers, experts).astype(np.float64)
+    counts = np.empty((parts, expert_ids.shape[1], experts))
+    row = (part * experts)[:, None]
+    # Layer by layer: a trace keeps its experts in a byte or two, their places need eight.
+    for layer in range(expert_ids.shape[1]):
+        places = (row + expert_ids[:, layer]).ravel()
+        counts[:, layer] = np.bincount(places, minlength=parts * experts).reshape(parts, experts)
+    return counts
 
 
 def _check_routing(expert_ids: Routing, experts: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
-from moeopt.core.arrays import NumberOrArray, array_from_lists
+from moeopt.core.arrays import NumberOrArray, array_from_lists, whole_array
 from moeopt.core.errors import InstanceError
 from moeopt.core.registry import wing_named
 from moeopt.core.sentences import MISSING
@@ -88,12 +88,7 @@ def _as_annotated(annotation: Any, array: np.ndarray[Any, Any]) -> np.ndarray[An
     if scalar is np.float64:
         return array.astype(np.float64)
     if scalar is np.int64 and array.dtype != np.int64:
-        odd = np.argwhere(array != np.floor(array))
-        if len(odd):
-            index = "".join(f"[{i}]" for i in odd[0])
-            value = array[tuple(odd[0])].item()
-            raise InstanceError(f"${index}", value, "must be a whole number", "correct the entry")
-        return array.astype(np.int64)
+        return whole_array(array, "$")
     # 3.0 is written as 3: a document means the same whichever of the two it holds.
     if scalar is Any and np.all((array == np.floor(array)) & (np.abs(array) <= EXACT)):
         return array.astype(np.int64)

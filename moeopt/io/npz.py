@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
 from moeopt.core.errors import InstanceError
 from moeopt.core.sentences import closest
+from moeopt.traces.archive import MALFORMED, MAX_RATIO, MIN_RATED_BYTES, header_of
 
 #: Largest array, unpacked: 33 million doubles.
 MAX_ARRAY_BYTES = 256 * 2**20
@@ -68,8 +67,8 @@ def _inside(name: str, folder: Path | None) -> Path:
     path = folder / name
     try:
         real = path.resolve(strict=True)
-    except OSError as error:
-        reason = (error.strerror or "unreadable").lower()
+    except (OSError, RuntimeError) as error:  # the latter for links that go round in circles
+        reason = (getattr(error, "strerror", None) or "unreadable").lower()
         raise InstanceError(
             "$.npz", name, f"must be a file beside the document ({reason})", "check its name"
         ) from None
@@ -97,7 +96,7 @@ def _archive(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
             yield archive
     except InstanceError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, RuntimeError) as error:
+    except MALFORMED as error:
         said = " ".join(str(error).split())[:80] or type(error).__name__
         raise InstanceError(
             "$.npz", name, f"must be a whole .npz archive ({said})", "write it again by numpy.savez"
@@ -112,9 +111,9 @@ def _member(archive: zipfile.ZipFile, name: str, key: str) -> npt.NDArray[Any]:
         shown = ", ".join(keys[:10]) or "nothing"
         raise InstanceError("$.key", key, f"must be an array of {name}, which has {shown}", remedy)
     member = archive.namelist()[keys.index(key)]
-    _require_small(archive.getinfo(member).file_size, key)
+    _require_small(archive.getinfo(member).file_size, key, archive.start_dir)
     with archive.open(member) as file:
-        shape, fortran, dtype = _header(file)
+        shape, fortran, dtype = header_of(file)
         if dtype.hasobject or dtype.kind not in "iuf" or dtype.itemsize > 8:
             raise InstanceError(
                 "$.key",
@@ -123,8 +122,10 @@ def _member(archive: zipfile.ZipFile, name: str, key: str) -> npt.NDArray[Any]:
                 " unpickles)",
                 "save it by numpy.savez as int64 or float64",
             )
-        size = math.prod(shape) * dtype.itemsize
-        _require_small(size, key)
+        entries = math.prod(shape)
+        # As the numbers of 64 bits that they become.
+        _require_small(8 * entries, key, archive.start_dir)
+        size = entries * dtype.itemsize
         data = file.read(size)
         if len(data) != size or file.read(1):
             raise ValueError(f"array {key} does not have the size that its header declares")
@@ -132,20 +133,13 @@ def _member(archive: zipfile.ZipFile, name: str, key: str) -> npt.NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _require_small(size: int, key: str) -> None:
+def _require_small(size: int, key: str, packed: int) -> None:
     if size > MAX_ARRAY_BYTES:
         rule = f"must be an array of at most {MAX_ARRAY_BYTES // 2**20} MiB, not {size} bytes"
         raise InstanceError("$.key", key, rule, "aggregate the scenarios")
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the header of an ``.npy`` member, which NumPy evaluates as a literal, never as code."""
-    version = npy.read_magic(file)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(file)
-    raise ValueError(f"unknown .npy version {version}")
+    if size > MIN_RATED_BYTES and size > MAX_RATIO * packed:
+        rule = f"must not be more than {MAX_RATIO} times as large as its archive, not {size} bytes"
+        raise InstanceError("$.key", key, rule, "write it by numpy.savez, which packs nothing")
 
 
 def _plain(array: npt.NDArray[Any], key: str) -> npt.NDArray[Any]:

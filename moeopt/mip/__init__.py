@@ -8,7 +8,7 @@ from moeopt.mip.children import warm_up
 from moeopt.mip.export import read_mps, write_lp, write_mps
 from moeopt.mip.guard import solve_guarded
 from moeopt.mip.model import LinearModel
-from moeopt.mip.solve import solve_model
+from moeopt.mip.solve import solve_model, using_backend
 
 __all__ = [
     "Backend",
@@ -22,6 +22,7 @@ __all__ = [
     "read_mps",
     "solve_guarded",
     "solve_model",
+    "using_backend",
     "warm_up",
     "write_lp",
     "write_mps",

@@ -14,6 +14,9 @@ from moeopt.mip.model import FEASIBILITY_TOLERANCE, LinearModel
 #: A solver's tolerance may be this part of an objective and still be called rounding.
 _SMALL_PART = 0.1
 
+#: A bound may be above a point's objective by this much of its largest term, not by more.
+_BOUND_TOLERANCE = 1e-5
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MipAnswer:
@@ -131,7 +134,7 @@ def judged(
         slack = OPTIMALITY_TOLERANCE * size
         if verdict is Verdict.OPTIMAL and objective - bound <= slack:
             drowned = gap == 0.0 and 0 < abs(objective) < slack / _SMALL_PART
-            bound = max(_least(model), bound - slack) if drowned else objective
+            bound = max(least(model), bound - slack) if drowned else objective
     reached = relative_gap(objective, bound)
     if reached is not None and reached <= OPTIMALITY_TOLERANCE:
         status, limit = Status.OPTIMAL, Limit.NONE
@@ -144,7 +147,7 @@ def judged(
     )
 
 
-def _least(model: LinearModel) -> float:
+def least(model: LinearModel) -> float:
     """Return the least objective within the columns' bounds alone."""
     cost = model.objective
     ends = np.where(cost > 0, model.column_lower, model.column_upper)
@@ -167,6 +170,14 @@ def with_start(answer: MipAnswer, model: LinearModel, start: FloatArray | None) 
         answer, status=better.status, limit=better.limit, x=start, objective=objective,
         bound=better.bound,
     )  # fmt: skip
+
+
+def disproved(model: LinearModel, bound: float, x: FloatArray) -> bool:
+    """Tell whether a point that was checked is below a bound by more than rounding."""
+    objective = model.evaluate(x)
+    size = max(abs(objective), float(np.abs(model.objective * x).max(initial=0.0)))
+    size = max(size, float(np.abs(model.objective).max(initial=0.0)))
+    return bound > objective + _BOUND_TOLERANCE * size
 
 
 def checked_start(model: LinearModel, start: FloatArray | None) -> FloatArray | None:

@@ -14,6 +14,7 @@ time limit; `warm_up` lets it happen while the caller builds the model.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -24,9 +25,16 @@ from moeopt.core import interrupts
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit, Status
-from moeopt.mip.answer import MipAnswer, Verdict, checked_start, judged, with_start
+from moeopt.mip.answer import (
+    MipAnswer,
+    Verdict,
+    checked_start,
+    disproved,
+    judged,
+    with_start,
+)
 from moeopt.mip.backends.record import Backend
-from moeopt.mip.children import Worker, acquire, release, warm_up
+from moeopt.mip.children import Worker, acquire, discard, release
 from moeopt.mip.model import LinearModel
 
 #: A call may overrun its time limit by this share or this many seconds, whichever is more.
@@ -34,7 +42,7 @@ OVERRUN_SHARE = 0.10
 OVERRUN_S = 0.2
 
 #: Part of the allowed overrun that a solver gets to stop by itself; the rest is for killing it.
-_GRACE = 0.6
+_GRACE = 0.5
 
 #: Nonzeros up to which a solver without a time limit is done before a child has started.
 _SMALL = 500
@@ -95,33 +103,33 @@ def solve_guarded(
             remaining_s = max(0.0, started + limit_s - time.perf_counter())
             task = {"backend": backend, "model": model, "warm_start": warm_start, **options}
             worker.send({**task, "time_limit_s": None if math.isinf(limit_s) else remaining_s})
-            while (frame := _received(worker, kill_at)) is not None:
-                kind, content = frame
+            while frames := _received(worker, kill_at):
+                reported = [content for kind, content in frames if kind == "incumbent"]
+                best = functools.reduce(functools.partial(_better, model), reported, best)
+                if reported and told is not None:
+                    told(None if best[0] is None else model.evaluate(best[0]), best[1])
+                kind, content = frames[-1]  # nothing comes behind an answer
                 if kind == "incumbent":
-                    best = _better(best, content)
-                    if told is not None:
-                        told(None if best[0] is None else model.evaluate(best[0]), best[1])
                     continue
-                keep = True
-                if kind == "error":
+                keep = kind != "broken"
+                if kind != "answer":
                     raise cast("BackendError", content)
                 answer = cast("MipAnswer", content)
                 return replace(answer, solve_s=time.perf_counter() - started)
             worker.raise_if_dead(backend.name)
     finally:
-        if keep and worker.alive:
+        if keep and worker.alive and not worker.ended:
             release(worker)
         else:
-            worker.kill()
-            if not interrupts.asked():
-                warm_up()
+            discard(worker, renew=not interrupts.asked())
     return _cut_short(model, backend, best, warm_start, time.perf_counter() - started)
 
 
-def _better(best: _Found, reported: _Found) -> _Found:
+def _better(model: LinearModel, best: _Found, reported: _Found) -> _Found:
     """Return what is known after a report, which may be of a point or of a bound alone."""
     x, bound = reported
-    return best[0] if x is None else x, best[1] if bound is None else bound
+    worse = x is None or (best[0] is not None and model.evaluate(best[0]) < model.evaluate(x))
+    return best[0] if worse else x, best[1] if bound is None else bound
 
 
 def _ready(worker: Worker, deadline: float) -> bool:
@@ -135,14 +143,16 @@ def _ready(worker: Worker, deadline: float) -> bool:
     return False
 
 
-def _received(worker: Worker, deadline: float) -> tuple[str, Any] | None:
-    """Return the child's next message; ``None`` at the deadline, if it died, or after Ctrl-C."""
+def _received(worker: Worker, deadline: float) -> list[tuple[str, Any]]:
+    """Return the child's next messages; none at the deadline, if it died, or after Ctrl-C."""
     while not interrupts.asked():
         now = time.perf_counter()
-        frame = worker.receive(min(deadline, now + _LOOK_S))
-        if frame is not None or worker.ended or now >= deadline:
-            return frame
-    return None
+        if now >= deadline:  # whatever is said by then: a solver may talk for ever
+            break
+        frames = worker.receive(min(deadline, now + _LOOK_S))
+        if frames or worker.ended:
+            return frames
+    return []
 
 
 def _cut_short(
@@ -154,7 +164,12 @@ def _cut_short(
 ) -> MipAnswer:
     """Return what is known when the solver had to be killed."""
     limit = Limit.INTERRUPTED if interrupts.asked() else Limit.TIME
+    start = checked_start(model, warm_start)
     x, bound = best
+    if bound is not None and any(
+        disproved(model, bound, point) for point in (x, start) if point is not None
+    ):
+        bound = None
     answer = MipAnswer(
         status=Status.NO_PLAN_FOUND, limit=limit, bound=bound, backend=backend.version()
     )
@@ -163,5 +178,5 @@ def _cut_short(
             model, verdict=Verdict.FEASIBLE, limit=limit, x=x, bound=bound, gap=0.0,
             backend=answer.backend,
         )  # fmt: skip
-    answer = with_start(answer, model, checked_start(model, warm_start))
+    answer = with_start(answer, model, start)
     return replace(answer, solve_s=solve_s)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-_INDEXED = re.compile(r"(?P<stem>.+)\[(?P<number>0|[1-9][0-9]*)\]")
+_INDEXED = re.compile(r"(?P<stem>.+)\[(?P<number>0|[1-9][0-9]{0,17})\]")
 
 #: Marks an escaped character: ``~`` and its code point in hexadecimal and ``;``.
 _ESCAPE = "~"
@@ -72,4 +73,12 @@ def escape(name: str, allowed: Callable[[str], bool]) -> str:
 
 def unescape(name: str) -> str:
     """Return the name that `escape` was given."""
-    return re.sub(_ESCAPE + r"([0-9a-f]*);", lambda m: chr(int(m[1], 16)) if m[1] else "", name)
+    return re.sub(_ESCAPE + r"([0-9a-f]{0,6});", _character, name)
+
+
+def _character(match: re.Match[str]) -> str:
+    """Return what an escape stands for; one that stands for no character stays as it is."""
+    if not match[1]:
+        return ""
+    code = int(match[1], 16)
+    return chr(code) if code <= sys.maxunicode else match[0]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from moeopt.core.errors import InstanceError
+from moeopt.core.files import plain_size
 from moeopt.mip.model import LinearModel
 from moeopt.mip.names import NameBlock, parse_row_name
 
@@ -18,7 +19,14 @@ def model_from_mps(path: Path, original: Callable[[str], str]) -> LinearModel:
     """Return the model in the file at `path`, with `original` applied to every name."""
     from ortools.linear_solver.python import model_builder
 
-    text = path.read_text("utf-8")
+    try:
+        plain_size(path)
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise InstanceError(
+            str(path), f"<{said.lower()}>", "must be a readable file in UTF-8", "check the name"
+        ) from None
     helper = model_builder.Model().helper  # type: ignore[no-untyped-call]
     if "ROWS" not in text or not helper.import_from_mps_string(text):
         raise InstanceError(

@@ -1,11 +1,18 @@
-"""`solve_model`: what wings call. Picks a backend, keeps the deadline, goes on when one fails."""
+"""`solve_model`: what wings call. Picks a backend, keeps the deadline, goes on when one fails.
+
+`using_backend` says for a block which one ``"auto"`` picks.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
+from moeopt.core import interrupts
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import BackendError
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Status
@@ -22,6 +29,38 @@ _ENGINE = {"highs": "highs", "scipy": "highs"}
 #: A second opinion gets this many times what the first took, and at least this many seconds.
 _CONFIRM_FACTOR = 2.0
 _CONFIRM_LEAST_S = 1.0
+
+#: A backend that stops with nothing before this share of the time is left has given up.
+_EARLY_SHARE = 0.1
+
+#: The only backend that ``"auto"`` may ask, or ``None`` for the usual order.
+_ONLY: ContextVar[str | None] = ContextVar("only backend", default=None)
+
+
+@contextmanager
+def using_backend(name: str) -> Iterator[None]:
+    """Let ``"auto"`` ask this backend alone within a ``with`` block, and nobody about its answers.
+
+    For comparing solvers, and for whoever owns a better one. What a single solver claims to have
+    proven is not `confirmed`, and where it fails, no other takes over. Methods that hand their own
+    intervals or groups to CP-SAT do so all the same.
+
+    Parameters
+    ----------
+    name
+        A name of `available_backends`.
+
+    Raises
+    ------
+    BackendError
+        If there is no such backend, or it cannot run on this machine.
+    """
+    backend_named(name)
+    token = _ONLY.set(name)
+    try:
+        yield
+    finally:
+        _ONLY.reset(token)
 
 
 def solve_model(
@@ -41,8 +80,9 @@ def solve_model(
     model
         What to minimise.
     backend
-        A name of `available_backends`, or ``"auto"``: `default_order`, one after another's failure,
-        and a second opinion (`confirmed`) on what the first claims to have proven.
+        A name of `available_backends`, or ``"auto"``: that of `using_backend`, else
+        `default_order`, one after another's failure, and a second opinion (`confirmed`) on what the
+        first claims to have proven.
     time_limit_s
         Wall-clock seconds for everything; holds even if a solver does not stop.
     gap
@@ -60,8 +100,11 @@ def solve_model(
         If the backend failed; with ``"auto"``, if every one did.
     """
     started = time.perf_counter()
+    if backend == "auto":
+        backend = _ONLY.get() or backend
     names = default_order(model) if backend == "auto" else (backend,)
     failures: list[BackendError] = []
+    left: MipAnswer | None = None
     for name in names:
         remaining_s = None
         if time_limit_s is not None:
@@ -77,12 +120,17 @@ def solve_model(
             _log.info("%s", error)
             failures.append(error)
             continue
-        if backend == "auto":
-            left_s = None
-            if time_limit_s is not None:
-                left_s = time_limit_s - (time.perf_counter() - started)
+        if backend != "auto":
+            return answer
+        left_s = None
+        if time_limit_s is not None:
+            left_s = time_limit_s - (time.perf_counter() - started)
+        if not _gave_up(answer, left_s, time_limit_s):
             return confirmed(model, answer, name, left_s)
-        return answer
+        _log.info("%s found nothing and stopped before the time", answer.backend)
+        left = answer
+    if left is not None:
+        return left
     if len(failures) == 1:
         raise failures[0]
     said = "; ".join(f"{error.backend}: {error.said}" for error in failures)
@@ -90,7 +138,7 @@ def solve_model(
 
 
 def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | None) -> MipAnswer:
-    """Ask a second solver about a claim of optimality or infeasibility, for a comparable time.
+    """Ask a second solver about a claim that nothing is better, for a comparable time.
 
     HiGHS 1.12 to 1.15 prove some small models optimal at a point that is not (the model
     ``highs-wrong-optimum`` among the tests): a point can be checked, a proof cannot. If the second
@@ -103,7 +151,7 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
     left_s
         Seconds left, or ``None`` for no limit.
     """
-    proven = answer.status in (Status.OPTIMAL, Status.INFEASIBLE)
+    proven = answer.status in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED)
     second = _second_opinion(model, name)
     if not proven or second is None or not model.integrality.any():
         return answer
@@ -120,14 +168,21 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
         return answer
     if other.objective is not None and not _agree(answer.objective, other.objective):
         _log.warning(
-            "%s calls %s optimal, but %s found %s: the better one is taken",
-            answer.backend, answer.objective, other.backend, other.objective,
+            "%s says %s (objective %s), but %s found %s: the better one is taken",
+            answer.backend, answer.status, answer.objective, other.backend, other.objective,
         )  # fmt: skip
         return replace(other, solve_s=answer.solve_s + other.solve_s)
     if other.status is not answer.status:
         return answer
     backend = f"{answer.backend}, confirmed by {other.backend}"
     return replace(answer, backend=backend, solve_s=answer.solve_s + other.solve_s)
+
+
+def _gave_up(answer: MipAnswer, left_s: float | None, limit_s: float | None) -> bool:
+    """Tell whether a backend stopped with nothing though there was time."""
+    if answer.status is not Status.NO_PLAN_FOUND or interrupts.asked():
+        return False
+    return left_s is None or limit_s is None or left_s > _EARLY_SHARE * limit_s
 
 
 def _second_opinion(model: LinearModel, name: str) -> str | None:

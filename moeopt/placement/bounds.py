@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import numpy as np
 
 from moeopt.core.arrays import FloatArray
+from moeopt.core.errors import BackendError
 from moeopt.placement.balance import Blocks, block_bounds
 from moeopt.placement.plan import aggregate, port_bytes_per_s, scenario_loads
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import fixed_seconds, network_of
+
+_log = logging.getLogger(__name__)
 
 
 def layer_bounds(problem: PlacementProblem) -> FloatArray:
@@ -90,7 +94,8 @@ def lp_bound(problem: PlacementProblem, time_limit_s: float | None = None) -> fl
     """Return the bound of the exact model without integrality, prices included.
 
     Worth its time where pins, bans or memory force an imbalance that the cheap bounds, which see
-    none of them, cannot know of. ``None`` if the problem has no linear model or time ran out.
+    none of them, cannot know of. ``None`` if the problem has no linear model, time ran out or the
+    solvers failed.
     """
     from moeopt.core.result import Status
     from moeopt.mip import solve_model
@@ -104,7 +109,11 @@ def lp_bound(problem: PlacementProblem, time_limit_s: float | None = None) -> fl
         left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
         if left is not None and left <= 0:
             return None
-        answer = solve_model(model.relaxed(), time_limit_s=left)
+        try:
+            answer = solve_model(model.relaxed(), time_limit_s=left)
+        except BackendError as error:
+            _log.info("no bound by the linear relaxation: %s", error)
+            return None
         if answer.status is not Status.OPTIMAL or answer.bound is None:
             return None
         total += answer.bound

@@ -12,6 +12,9 @@ from moeopt.core.arrays import BoolArray, FloatArray, IntArray
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import home_mask
 
+#: Tells whether the time is up.
+Late = Callable[[], bool]
+
 #: Steps of a layer's descent, at most, for each of its slots.
 STEPS_PER_SLOT = 2
 
@@ -114,6 +117,8 @@ class Ground:
         Nodes of the cluster.
     workers
         Threads that share the layers.
+    late
+        Tells whether the time is up: layers that were not begun by then stay where they are.
     """
 
     previous: IntArray
@@ -127,10 +132,16 @@ class Ground:
     unit_bytes: float
     num_nodes: int
     workers: int
+    late: Late | None
 
     @classmethod
     def of(
-        cls, problem: PlacementProblem, start: IntArray, imbalance: float, workers: int
+        cls,
+        problem: PlacementProblem,
+        start: IntArray,
+        imbalance: float,
+        workers: int,
+        late: Late | None = None,
     ) -> Ground:
         """Return the ground of a problem whose groups, if bound to nodes, stay where `start` is."""
         from moeopt.placement._kernels_stock import Rules
@@ -165,6 +176,7 @@ class Ground:
             unit_bytes=unit,
             num_nodes=problem.cluster.num_nodes,
             workers=workers,
+            late=late,
         )
 
     @property
@@ -209,6 +221,7 @@ class Ground:
         trail = np.zeros((rows, most + 1, 3))
         writes = np.zeros((rows, most, 4), dtype=np.int64)
         steps = np.zeros(rows, dtype=np.int64)
+        target = self.target[layers]
         masks = [mask[layers] if len(mask) > 1 else mask for mask in (self.allowed, self.pinned)]
         arrays = (
             _haunted(start, self.ghost),
@@ -217,7 +230,7 @@ class Ground:
             self.size[layers],
             self._room(room_bytes, rows, self.allowed.shape[2]),
             self._room(node_room_bytes, rows, self.num_nodes),
-            self.target[layers],
+            target,
             trail,
             writes,
             steps,
@@ -227,7 +240,16 @@ class Ground:
             one_mask = [mask if len(mask) == 1 else mask[part] for mask in masks]
             descend_layers(*(array[part] for array in arrays), *one_mask, self.rules)
 
-        self._in_threads(run, rows)
+        def run_in_time(part: slice) -> None:
+            for row in range(part.start, part.stop):
+                if self.late and self.late():
+                    # As even as they shall be: their heat and size are told, and no step is taken.
+                    target[row : part.stop] = np.inf
+                    run(slice(row, part.stop))
+                    return
+                run(slice(row, row + 1))
+
+        self._in_threads(run_in_time if self.late else run, rows)
         longest = int(steps.max(initial=0))
         writes = writes[:, :longest]
         writes[:, :, 1::2][writes[:, :, 1::2] == self.ghost] = -1
@@ -246,7 +268,7 @@ class Ground:
         """Run parts of the rows beside each other: the kernel lets other threads run."""
         threads = min(self.workers, rows)
         if threads <= 1:
-            run(slice(None))
+            run(slice(0, rows))
             return
         ends = np.linspace(0, rows, threads + 1).astype(int).tolist()
         with ThreadPoolExecutor(threads) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import replace
@@ -10,11 +11,14 @@ import numpy as np
 from scipy import sparse
 
 from moeopt.core.arrays import BoolArray, FloatArray
+from moeopt.core.errors import BackendError
 from moeopt.core.wing import Violation
 from moeopt.mip import LinearModel, solve_model
 from moeopt.mip.names import NameBlock
 from moeopt.placement.exact_rules import add_rules, bytes_unit, start_model
 from moeopt.placement.problem import PlacementProblem
+
+_log = logging.getLogger(__name__)
 
 #: Where each rule is stated, and what its rows count.
 _STATED = {
@@ -73,7 +77,11 @@ def _least_slack(model: LinearModel, rows: BoolArray, deadline: float) -> FloatA
     if left_s <= 0:
         return None
     limit_s = None if math.isinf(left_s) else left_s
-    answer = solve_model(_elastic(model, rows), time_limit_s=limit_s)
+    try:
+        answer = solve_model(_elastic(model, rows), time_limit_s=limit_s)
+    except BackendError as error:
+        _log.info("not explained: %s", error)
+        return None
     if answer.x is None:
         return None
     parts = answer.x[model.num_columns :].reshape(2, -1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -218,6 +220,8 @@ def _counts(
 
 def _correlation(loads: FloatArray) -> FloatArray:
     """Return the Pearson correlation of the experts' loads over scenarios, 0 where undefined."""
+    # In units of a power of two near the largest load: squares of others overflow, or vanish.
+    loads = np.ldexp(loads, -math.frexp(float(loads.max()))[1])
     centred = loads - loads.mean(axis=0)
     norm = np.sqrt((centred**2).sum(axis=0))
     scale = np.outer(norm, norm)

@@ -75,6 +75,8 @@ class Online:
 
     Attributes
     ----------
+    estimate
+        What is known of the loads, ``None`` before the first window.
     last
         The last decision, ``None`` before the first window.
     """
@@ -87,6 +89,7 @@ class Online:
         # Refuses at once what it would refuse later.
         self._new_estimate(1, 1)
         self._world: World | None = None
+        self.estimate: Estimate | None = None
         self.last: Decision | None = None
 
     def start(self, world: World, table: IntArray) -> None:
@@ -102,7 +105,7 @@ class Online:
         self._world = world
         self._layers = len(table)
         _plan(world, table, self._layers)
-        self._estimate: Estimate | None = None
+        self.estimate = None
         # The window after which each layer was last changed.
         self._changed = np.zeros(self._layers)
         self.last = None
@@ -126,11 +129,11 @@ class Online:
         if window.ndim != 2 or len(window) != self._layers or table.max() >= window.shape[1]:
             rule = f"must have shape ({self._layers}, experts), with all experts of the plan"
             raise InstanceError("loads", f"<shape {window.shape}>", rule, "give one window")
-        if self._estimate is None:
-            self._estimate = self._new_estimate(*window.shape)
-        known = self._estimate.add(window)
+        if self.estimate is None:
+            self.estimate = self._new_estimate(*window.shape)
+        known = self.estimate.add(window)
         windows = self._windows_ahead(known)
-        worth = self._best(world, self._estimate, table, windows) if known.windows else None
+        worth = self._best(world, self.estimate, table, windows) if known.windows else None
         self.last = Decision(known, windows * world.batches_per_window, worth)
         if worth is None or not worth.layers:
             return None

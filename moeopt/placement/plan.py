@@ -5,6 +5,7 @@ Written from ``formulations/placement.md`` alone; no solver is imported here and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,11 +168,15 @@ def aggregate(problem: PlacementProblem, value: FloatArray, weights: FloatArray)
 
 def copies_of(problem: PlacementProblem, table: npt.NDArray[Any]) -> IntArray:
     """Return the copies of each expert on each device, shape ``(layers, experts, devices)``."""
-    layers, experts, devices = len(table), problem.num_experts, problem.num_devices
-    index = np.arange(layers)[:, None] * experts + table
-    flat = (index * devices + problem.slot_device())[table >= 0]
-    counts = np.bincount(flat, minlength=layers * experts * devices)
-    return counts.reshape(layers, experts, devices)
+    shape = len(table), problem.num_experts, problem.num_devices
+    return np.bincount(_places(problem, table), minlength=math.prod(shape)).reshape(shape)
+
+
+def _places(problem: PlacementProblem, table: npt.NDArray[Any]) -> IntArray:
+    """Return where each copy stands in a table ``(layers, experts, devices)``, as one number."""
+    index = np.arange(len(table))[:, None] * problem.num_experts + table
+    places: IntArray = (index * problem.num_devices + problem.slot_device())[table >= 0]
+    return places
 
 
 def layer_copies(problem: PlacementProblem, row: npt.NDArray[Any]) -> IntArray:
@@ -184,8 +189,11 @@ def moved_bytes(problem: PlacementProblem, table: npt.NDArray[Any]) -> float:
     """Return the bytes copied to devices that do not hold them in the previous plan."""
     if problem.previous is None:
         return 0.0
-    new = (copies_of(problem, table) > 0) & ~held_before(problem)
-    return float((new.sum(axis=2) * problem.bytes_of_experts()).sum())
+    # Pair by pair: a table of all experts on all devices is far larger than the plan.
+    new = np.setdiff1d(_places(problem, table), _places(problem, problem.previous))
+    shape = len(table), problem.num_experts
+    number = np.bincount(new // problem.num_devices, minlength=math.prod(shape)).reshape(shape)
+    return float((number * problem.bytes_of_experts()).sum())
 
 
 def arrivals(problem: PlacementProblem, table: npt.NDArray[Any]) -> Arrivals:
@@ -332,8 +340,9 @@ def _copies_violations(problem: PlacementProblem, copies: IntArray) -> list[Viol
     total = copies.sum(axis=2)
     least = problem.min_copies_per_expert
     found = _worst("C1", least - total, f"expert {{}} must have at least {least} copies")
-    if problem.max_copies_per_device is not None:
-        most = problem.max_copies_per_device
+    most = problem.max_copies_per_device
+    # The excess is as large as the copies themselves: it is worked out where there is one.
+    if most is not None and copies.max(initial=0) > most:
         what = f"expert {{}} must have at most {most} copies on device {{}}"
         found += _worst("C3", copies - most, what)
     if problem.max_copies_per_expert is not None:

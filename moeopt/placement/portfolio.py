@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 
+from moeopt.core.errors import BackendError
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.placement import assignment, balance, replan
@@ -13,6 +15,8 @@ from moeopt.placement.plan import PlacementPlan, evaluate
 from moeopt.placement.problem import PlacementProblem
 from moeopt.placement.rules import memory_can_bind
 from moeopt.placement.search import plain_outcome, search
+
+_log = logging.getLogger(__name__)
 
 #: Up to this many (expert, device) pairs in a layer the exact model is tried.
 TINY_PAIRS = 48
@@ -58,6 +62,8 @@ def auto(
     if warm_start is None and replan.refuses(problem) is None:
         found = replan.outcome(problem, context, None)
         if isinstance(found.plan, PlacementPlan):
+            if context.out_of_time():
+                return found
             if context.time_limit_s is None:
                 return _lifted(problem, context, found)
             warm_start = found.plan
@@ -87,7 +93,13 @@ def _prove(
     if first.infeasible or _proven(problem, first):
         return first
     assert first.plan is None or isinstance(first.plan, PlacementPlan)
-    second = solve_exactly(problem, _limited(context), first.plan)
+    try:
+        second = solve_exactly(problem, _limited(context), first.plan)
+    except BackendError as error:
+        if first.plan is None:
+            raise
+        _log.warning("not proven: %s", error)
+        return first
     bound = max((b for b in (first.bound, second.bound) if b is not None), default=None)
     if second.plan is None and not second.infeasible:
         return replace(first, bound=bound, limit=second.limit)

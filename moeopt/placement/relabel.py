@@ -39,17 +39,20 @@ def relabelled(
     kinds = np.zeros(len(slots), dtype=np.int64) if kind is None else kind
     device_of = np.repeat(np.arange(len(slots)), slots)
     experts = int(max(new.max(initial=-1), old.max(initial=-1))) + 1
+    within = np.arange(new.shape[1]) - slot_start[device_of]
     found = np.empty_like(new)
     for layer in range(len(new)):
         size = np.ones(experts) if expert_bytes is None else expert_bytes[layer, :experts]
         was, is_now = (_held(row[layer], device_of, (len(slots), experts)) for row in (old, new))
         kept = (was * size) @ is_now.T
+        come = np.arange(len(slots))
         for one in np.unique(kinds):
             places = np.flatnonzero(kinds == one)
             rows, columns = linear_sum_assignment(-kept[np.ix_(places, places)])
-            for to, come in zip(places[rows], places[columns], strict=True):
-                here = slice(slot_start[to], slot_start[to + 1])
-                found[layer, here] = new[layer, slot_start[come] : slot_start[come + 1]]
+            come[places[rows]] = places[columns]
+        found[layer] = new[layer, slot_start[come[device_of]] + within]
+    if (slots == slots[0]).all() and slots[0] > 0:
+        return in_place(found, old, len(slots))
     for device, end in enumerate(slot_start[1:]):
         here = slice(slot_start[device], end)
         found[:, here] = in_place(found[:, here], old[:, here])
@@ -116,12 +119,12 @@ def renumbered(new: IntArray, old: IntArray, ranks: int, nodes: int = 1) -> IntA
         Nodes whose ranks must stay together.
     """
     experts = int(max(new.max(), old.max())) + 1
-    after, before = (_held_by_ranks(table, experts, ranks) for table in (new, old))
-    common = before @ after.transpose(0, 2, 1)
-    rows = new.reshape(len(new), ranks, -1)
-    return np.stack(
-        [row[_order(stay, nodes)] for row, stay in zip(rows, common, strict=True)]
-    ).reshape(new.shape)
+    found = np.empty_like(new).reshape(len(new), ranks, -1)
+    # Layer by layer: what ranks hold is far larger than the plans.
+    for layer, row in enumerate(new.reshape(found.shape)):
+        after, before = (_held_by_ranks(table[layer], experts, ranks) for table in (new, old))
+        found[layer] = row[_order(before @ after.T, nodes)]
+    return found.reshape(new.shape)
 
 
 def _held(row: IntArray, device: IntArray, shape: tuple[int, int]) -> FloatArray:
@@ -132,12 +135,11 @@ def _held(row: IntArray, device: IntArray, shape: tuple[int, int]) -> FloatArray
     return held
 
 
-def _held_by_ranks(table: IntArray, experts: int, ranks: int) -> FloatArray:
-    """Return 1 where a rank holds an expert, ``(layers, ranks, experts)``."""
-    rows = table.reshape(len(table), ranks, -1)
-    held = np.zeros((len(table), ranks, experts + 1))
-    np.put_along_axis(held, rows, 1.0, axis=2)  # -1 is the last column
-    return held[:, :, :experts]
+def _held_by_ranks(row: IntArray, experts: int, ranks: int) -> FloatArray:
+    """Return 1 where a rank holds an expert of one layer, ``(ranks, experts)``."""
+    held = np.zeros((ranks, experts + 1))
+    np.put_along_axis(held, row.reshape(ranks, -1), 1.0, axis=1)  # -1 is the last column
+    return held[:, :experts]
 
 
 def _order(common: FloatArray, nodes: int) -> IntArray:

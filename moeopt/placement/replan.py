@@ -17,12 +17,13 @@ import numpy as np
 
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
+from moeopt.core.result import Limit
 from moeopt.core.stop import Context
 from moeopt.core.wing import Outcome
 from moeopt.placement import balance
 from moeopt.placement.arrays import NoPlacementError
 from moeopt.placement.bounds import layer_bounds
-from moeopt.placement.descent import Ground, Trails, Turns, corners
+from moeopt.placement.descent import Ground, Late, Trails, Turns, corners
 from moeopt.placement.detours import detours
 from moeopt.placement.plan import PlacementPlan, copies_of
 from moeopt.placement.problem import PlacementProblem
@@ -192,7 +193,12 @@ def replan(
 
 
 def replan_front(
-    problem: PlacementProblem, *, imbalance: float = 1.0, fresh: bool = True, workers: int = 1
+    problem: PlacementProblem,
+    *,
+    imbalance: float = 1.0,
+    fresh: bool = True,
+    workers: int = 1,
+    late: Late | None = None,
 ) -> Front:
     """Return the front of plans from ``problem.previous`` on.
 
@@ -208,6 +214,8 @@ def replan_front(
         relabelled so that most experts stay.
     workers
         Threads that share the layers; the front is the same.
+    late
+        Tells whether the time is up: layers that were not come to by then stay as they are.
 
     Raises
     ------
@@ -221,13 +229,13 @@ def replan_front(
         raise InstanceError("$", "<problem>", f"cannot be replanned: {reason}", "use solve()")
     assert problem.previous is not None
     start = _start(problem)
-    ground = Ground.of(problem, start, imbalance, workers)
+    ground = Ground.of(problem, start, imbalance, workers, late)
     lower = layer_bounds(problem)
     trails = [ground.descend(start, np.arange(problem.num_layers))]
     if fresh:
         ends = trails[0].heat[np.arange(len(start)), trails[0].steps]
         far = np.flatnonzero(ends > (1 + FAR) * np.maximum(lower, ground.target))
-        far, table = _fresh(problem, start, far)
+        far, table = _fresh(problem, start, far, late)
         if len(far):
             moved = start.copy()
             moved[far] = table
@@ -257,7 +265,7 @@ def _start(problem: PlacementProblem) -> IntArray:
 
 
 def _fresh(
-    problem: PlacementProblem, near: IntArray, layers: IntArray
+    problem: PlacementProblem, near: IntArray, layers: IntArray, late: Late | None = None
 ) -> tuple[IntArray, IntArray]:
     """Plan some layers afresh, with devices renumbered to be near a table.
 
@@ -268,24 +276,35 @@ def _fresh(
     table
         Their plans, ``(rows, slots)``.
     """
-    from moeopt.placement.relabel import device_kinds, relabelled
-
     # Pairs are of numbered layers, and nothing plain.
-    if len(layers) == 0 or problem.pinned or problem.forbidden:
+    if len(layers) == 0 or problem.pinned or problem.forbidden or (late and late()):
         return layers[:0], near[:0]
     part = _without_previous(problem, layers)
     if not balance.is_plain(part):
         return layers[:0], near[:0]
     found = balance.search(balance.blocks_of(part), balance.AUTO_WORK, 0)
     layers = layers[np.isfinite(found.value)]
-    table = relabelled(
-        balance.expand(part, found.table)[np.isfinite(found.value)],
-        near[layers],
-        problem.slot_start(),
-        kind=device_kinds(problem),
-        expert_bytes=problem.bytes_of_experts()[layers],
-    )
-    return layers, table
+    table = balance.expand(part, found.table)[np.isfinite(found.value)]
+    return _near(problem, near, layers, table, late)
+
+
+def _near(
+    problem: PlacementProblem, near: IntArray, layers: IntArray, table: IntArray, late: Late | None
+) -> tuple[IntArray, IntArray]:
+    """Return layers and their tables with devices renumbered, of those that there is time for."""
+    from moeopt.placement.relabel import device_kinds, relabelled
+
+    starts, kind, size = problem.slot_start(), device_kinds(problem), problem.bytes_of_experts()
+    rows = []
+    for layer, row in zip(layers.tolist(), table, strict=True):
+        if late and late():
+            break
+        weight = size[layer][None]
+        rows.append(
+            relabelled(row[None], near[layer][None], starts, kind=kind, expert_bytes=weight)
+        )
+    found = np.concatenate([near[:0], *rows])
+    return layers[: len(rows)], found
 
 
 def _without_previous(problem: PlacementProblem, layers: IntArray) -> PlacementProblem:
@@ -363,12 +382,13 @@ def outcome(problem: PlacementProblem, context: Context, warm_start: object) -> 
     bound = layer_bounds(problem)
     known = {"layer_bound": bound.tolist()}
     try:
-        front = replan_front(problem, workers=context.workers)
+        front = replan_front(problem, workers=context.workers, late=context.out_of_time)
     except NoPlacementError:
         return Outcome(plan=None, bound=float(bound.sum()), statistics=known)
     point = front.priced(problem.move_price_per_byte)
     return Outcome(
         plan=PlacementPlan(physical_to_logical=front.table(point)),
         bound=float(bound.sum()),
+        limit=Limit.TIME if context.out_of_time() else None,
         statistics={**known, "transfers": int(front.transfers[point]), "points": len(front)},
     )

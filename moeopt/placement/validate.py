@@ -26,6 +26,9 @@ MAX_CELLS = 100_000_000
 #: By how much the columns of the traffic may miss the loads, as a share of the layer's tokens.
 _SUMS_AGREE = 1e-9
 
+#: Most of an objective, or of a part of it.
+_MOST = np.finfo(float).max / 2**20
+
 
 def normalise(problem: PlacementProblem) -> None:
     """Bring the arrays of a new problem to their documented shapes."""
@@ -51,6 +54,35 @@ def validate(problem: PlacementProblem) -> None:
     _check_sources(problem)
     _check_traffic(problem)
     _check_previous(problem)
+    _check_finite(problem)
+
+
+def _check_finite(problem: PlacementProblem) -> None:
+    """Refuse objectives that would overflow, were everything on the slowest device."""
+    # Imported here: rules need the problem's class, and that class runs the checks.
+    from moeopt.placement.rules import fixed_seconds, term_rates
+
+    layers, devices = problem.num_layers, problem.num_devices
+    with np.errstate(over="ignore", invalid="ignore"):
+        tokens = problem.loads_tokens.sum()
+        parts = {
+            "loads_tokens": tokens * max(1.0, 1.0 / problem.cluster.relative_speed().min()),
+            "source_tokens": 0.0 if problem.source_tokens is None else problem.source_tokens.sum(),
+            "timing": tokens * term_rates(problem).sum(axis=0).max()
+            + fixed_seconds(problem) * layers,
+            "cross_node_price": problem.cross_node_price * max(tokens, problem.num_slots * layers),
+            "expert_bytes": problem.bytes_of_experts().sum() * devices,
+        }
+        parts["move_price_per_byte"] = problem.move_price_per_byte * parts["expert_bytes"]
+    for name, most in parts.items():
+        # With room for what is summed on the way, over copies and over parts of the objective.
+        if not most <= _MOST:
+            raise InstanceError(
+                f"$.{name}",
+                f"<a sum of {most:.3g}>",
+                f"must sum up, over all that it counts for, to at most {_MOST:.3g}",
+                "rescale it",
+            )
 
 
 def _set(problem: PlacementProblem, name: str, value: object) -> None:

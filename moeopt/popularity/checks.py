@@ -8,6 +8,7 @@ import numpy as np
 
 from moeopt.core.arrays import (
     BoolArray,
+    FloatArray,
     IntArray,
     numbers_of,
     require_finite_nonnegative,
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Token IDs and attention IDs are below this, so that two of them and an expert are one integer.
 MOST_IDS = 2**21
+
+#: Counts are at most this, so that sums of them are finite.
+MOST_COUNT = 1e300
 
 
 def check_table(table: CountTable) -> None:
@@ -35,7 +39,7 @@ def check_table(table: CountTable) -> None:
         )
     for name in ("layer", "token", "attention", "expert", "count"):
         require_shape(getattr(table, name), f"$.{name}", table.layer.shape[:1], "rows")
-    require_finite_nonnegative(table.count, "$.count")
+    check_counts(table.count, "$.count")
     check_ids(table.layer, "$.layer", len(table.experts))
     check_ids(table.token, "$.token")
     check_ids(table.attention, "$.attention")
@@ -51,6 +55,23 @@ def check_table(table: CountTable) -> None:
             "correct it",
         )
     _check_order(table)
+
+
+def check_counts(count: FloatArray, path: str) -> None:
+    """Raise `InstanceError` for the first count that is negative, not finite or beyond all bounds.
+
+    Parameters
+    ----------
+    count
+        Occurrences, ``(rows,)``.
+    path
+        Where they stand.
+    """
+    require_finite_nonnegative(count, path)
+    if count.max(initial=0.0) > MOST_COUNT:
+        row = int(count.argmax())
+        rule = f"must be at most {MOST_COUNT:g}"
+        raise InstanceError(f"{path}[{row}]", float(count[row]), rule, "state occurrences")
 
 
 def check_token_ids(token_ids: IntArray) -> None:

@@ -84,7 +84,10 @@ def attention_ratio(table: CountTable, token_ids: IntArray) -> FloatArray:
     coming = unigram(token_ids)[: shape[1]]
     share = np.zeros(shape)
     share[:, : coming.size] = coming * past.sum(axis=1, keepdims=True)
-    return np.divide(share, past, out=np.zeros(shape), where=past > 0)
+    # One that was next to never there may be more common than floats can say.
+    with np.errstate(over="ignore"):
+        ratio = np.divide(share, past, out=np.zeros(shape), where=past > 0)
+    return np.minimum(ratio, np.finfo(np.float64).max)
 
 
 def moving_average(counts: FloatArray, decay: float = 0.5) -> FloatArray:
@@ -365,7 +368,9 @@ def _evidence(layer: _Layer, token_ids: IntArray, weight: FloatArray | None) -> 
         each = weight[layer.attention]
         once = np.add.reduceat(layer.count * each, layer.begin[:-1])
         twice = np.add.reduceat(layer.count * each * each, layer.begin[:-1])
-        np.divide(once**2, twice, out=worth, where=twice > 0)
+        # Squared last: it is no more than all counts, but the sum's square may be beyond floats.
+        np.divide(once, np.sqrt(twice), out=worth, where=twice > 0)
+        worth[twice > 0] **= 2
     place, known = _places(layer.token, token_ids)
     found = np.zeros(token_ids.size)
     found[known] = worth[place[known]]

@@ -12,11 +12,10 @@ from moeopt.core.arrays import (
     FloatArray,
     IntArray,
     numbers_of,
-    require_finite_nonnegative,
     require_shape,
 )
 from moeopt.core.errors import InstanceError
-from moeopt.popularity.checks import MOST_IDS, check_ids, keys
+from moeopt.popularity.checks import MOST_IDS, check_counts, check_ids, keys
 from moeopt.popularity.prediction import CountTable
 from moeopt.traces.archive import Array, read_arrays, write_arrays
 from moeopt.traces.trace import MOST_EXPERTS, RoutingTrace
@@ -91,10 +90,10 @@ def table_from_rows(
         for name, column in zip(_IDS, (layer, token, attention, expert), strict=True)
     )
     count = numbers_of(count, "count").astype(np.float64)
-    # Before equal rows hide it in a sum.
-    require_finite_nonnegative(count, "count")
     for name, column in zip((*_IDS[1:], "count"), (token, attention, expert, count), strict=True):
         require_shape(column, name, layer.shape, "rows")
+    # Before equal rows hide it in a sum.
+    check_counts(count, "count")
     layers: list[_Rows] = []
     for e, most in enumerate(sizes):
         rows = np.flatnonzero(layer == e)

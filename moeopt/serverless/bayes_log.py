@@ -16,11 +16,14 @@ import msgspec
 import numpy as np
 
 from moeopt.core.errors import InstanceError
-from moeopt.core.files import write_atomically
+from moeopt.core.files import append_line, plain_size, write_atomically
 from moeopt.serverless.bayes_pairs import pairs_of
 from moeopt.serverless.bayes_trials import Measured, Trial
 
 _KIND = "serverless-bayes"
+
+#: What numbers of more than 64 bits, and lists nested too deeply, make NumPy and Python raise.
+_BEYOND = (OverflowError, RecursionError)
 
 #: What of a header says which costs are in the log.
 _OBJECTIVE = ("objective", "label")
@@ -56,24 +59,25 @@ class TrialLog:
         header = {"log": _KIND, "version": 1, **setting}
         self.trials: list[Trial] = []
         try:
-            if self._path.exists() and self._path.stat().st_size:
+            if self._path.exists() and plain_size(self._path):
                 self._read(json.loads(json.dumps(header)))
             else:
                 write_atomically(self._path, _line(header))
         except OSError as error:
-            raise InstanceError(
-                "log",
-                str(self._path),
-                f"must be a file that can be written ({error.strerror})",
-                "make its folder first, or name another file",
-            ) from None
+            raise self._unwritable(error) from None
 
     def append(self, trial: Trial) -> None:
-        """Add an evaluation; it is on the disk when this returns."""
-        with self._path.open("ab") as file:
-            file.write(_line(_plain(trial)))
-            file.flush()
-            os.fsync(file.fileno())
+        """Add an evaluation; it is on the disk when this returns.
+
+        Raises
+        ------
+        InstanceError
+            If the file cannot be written, or is full.
+        """
+        try:
+            append_line(self._path, _line(_plain(trial)), durable=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
         self.trials.append(trial)
 
     def _read(self, header: dict[str, Any]) -> None:
@@ -90,19 +94,17 @@ class TrialLog:
                 self.trials.append(trial)
             except InstanceError as error:
                 raise error.under(f"{self._path}, line {number}: $") from None
-            except (ValueError, KeyError, TypeError, IndexError):
+            except (ValueError, KeyError, TypeError, IndexError, *_BEYOND):
                 raise self._error(
                     number, "must be an evaluation as this library wrote it"
                 ) from None
         if len(whole) < len(data):
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
-                os.fsync(file.fileno())
+            append_line(self._path, b"")
 
     def _check_header(self, line: bytes, header: dict[str, Any]) -> None:
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get("log") != _KIND:
             raise self._error(1, "must be a log of this library's Bayesian optimisation")
@@ -115,6 +117,14 @@ class TrialLog:
                     f"must be {header.get(name)!r}: the log is of another {other}",
                     "give its settings again, or another file",
                 )
+
+    def _unwritable(self, error: OSError) -> InstanceError:
+        return InstanceError(
+            "log",
+            str(self._path),
+            f"must be a file that can be written ({error.strerror})",
+            "make its folder first, or name another file",
+        )
 
     def _error(self, number: int, rule: str) -> InstanceError:
         return InstanceError(
@@ -135,7 +145,9 @@ def _plain(trial: Trial) -> dict[str, Any]:
     return {"pairs": trial.pairs.rows().tolist(), **measured}
 
 
-def _trial(line: dict[str, Any]) -> Trial:
+def _trial(line: Any) -> Trial:
+    if not isinstance(line, dict):
+        raise TypeError(line)
     pairs = pairs_of(np.array(line.pop("pairs"), dtype=np.int64).reshape(-1, 5))
     names = Measured.__struct_fields__
     if line.keys() != set(names):

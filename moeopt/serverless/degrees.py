@@ -75,7 +75,8 @@ def _most_blocks(data: LayerData, share: FloatArray) -> IntArray:
         return whole.astype(np.int64)
     # Beyond this many, the way from a replica's first minibatch to its last grows.
     both_s = clock.input_storage_s + clock.output_storage_s
-    low = np.minimum(whole, np.ceil(np.sqrt(share * both_s / clock.delay_s)) + 1)
+    with np.errstate(over="ignore"):
+        low = np.minimum(whole, np.ceil(np.sqrt(share * both_s / clock.delay_s)) + 1)
     # Smaller minibatches still help while the layer's last one decides.
     high = whole
     for _ in range(int(np.log2(whole.max())) + 1):

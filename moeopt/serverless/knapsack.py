@@ -135,7 +135,10 @@ def relax(fronts: list[Front], limit_s: float) -> Relaxed:
     price, rounded = _relaxed(fronts, limit_s)
     point = _filled(fronts, rounded, limit_s)
     least = np.array([float((f.cost_usd + price * f.latency_s).min()) for f in fronts])
-    return Relaxed(price, least, float(least.sum()) - price * limit_s, point, _cost(fronts, point))
+    # A small difference of large numbers, if the limit is long beside what can be saved of it.
+    off = len(fronts) * np.finfo(float).eps * price * limit_s
+    bound = float(least.sum()) - price * limit_s - off
+    return Relaxed(price, least, bound, point, _cost(fronts, point))
 
 
 def shortest(fronts: list[Front]) -> float:

@@ -147,7 +147,9 @@ def options_within(problem: ServerlessProblem, data: LayerData, low: int, high: 
     best = many
     if clock.delay_s:
         # Working time is convex in the number of minibatches: a neighbour of the real optimum.
-        ideal = np.sqrt(share * clock.output_storage_s / clock.delay_s)
+        # Beside next to no delay it may be beyond all floats, and is cut to what there is.
+        with np.errstate(over="ignore"):
+            ideal = np.sqrt(share * clock.output_storage_s / clock.delay_s)
         below, above = (np.clip(f(ideal), few, many) for f in (np.floor, np.ceil))
         compute_s = np.zeros(1)
         slower = clock.pipelined_s(share, below, compute_s) > clock.pipelined_s(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import lzma
 import math
 import os
-import stat
 import struct
+import threading
 import tokenize
+import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from moeopt.core.errors import InstanceError
-from moeopt.core.files import write_atomically
+from moeopt.core.files import plain_size, write_atomically
 
 #: What NumPy and zipfile raise for archives that are none.
-_MALFORMED = (
+MALFORMED = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -42,10 +42,20 @@ _MALFORMED = (
 MAX_BYTES = 8 * 2**30
 
 #: How many times larger than its file what it holds may be, where that is more than some bytes.
-MAX_RATIO, MIN_RATED_BYTES = 100, 2**28
+MAX_RATIO, MIN_RATED_BYTES = 100, 2**24
 
 #: Longest axis of an array without entries: nothing else limits it.
-_LONGEST_EMPTY_AXIS = 2**20
+LONGEST_EMPTY_AXIS = 2**20
+
+#: Bytes of an array that are read at once.
+_PIECE_BYTES = 2**22
+
+_FILTERS = threading.Lock()
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 Array = npt.NDArray[Any]
 
@@ -86,7 +96,7 @@ def read_arrays(
             return {key: _member(archive, f"{key}.npy") for key in wanted if key in held}
     except InstanceError:
         raise
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise _not_whole(name, error, "a whole .npz archive of numbers") from None
 
 
@@ -110,7 +120,7 @@ def read_every_array(path: str | os.PathLike[str]) -> dict[str, Array]:
             return {member.removesuffix(".npy"): _member(archive, member) for member in members}
     except InstanceError:
         raise
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise _not_whole(name, error, "a whole .npz archive of numbers") from None
 
 
@@ -131,10 +141,11 @@ def read_array(path: str | os.PathLike[str]) -> Array:
     try:
         size = plain_size(name)
         require_small(name, size, size)
-        return _array(lambda: open(name, "rb"), "the array", size)
+        with open(name, "rb") as file:
+            return _array(file, "the array", size)
     except InstanceError:
         raise
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise _not_whole(name, error, "a whole .npy file of numbers") from None
 
 
@@ -162,20 +173,6 @@ def smallest(array: Array) -> Array:
         return array
     low, high = int(array.min()), int(array.max())
     return array.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
-
-
-def plain_size(name: str | os.PathLike[str]) -> int:
-    """Return the bytes of a file.
-
-    Raises
-    ------
-    OSError
-        If there is none, or no plain one: reading a pipe or a device may never end.
-    """
-    found = os.stat(name)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "not a plain file", os.fspath(name))
-    return found.st_size
 
 
 @contextmanager
@@ -228,30 +225,53 @@ def require_small(name: str, size: int, packed: int) -> None:
         )
 
 
+def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an ``.npy``: its shape, whether columns come first, and its type.
+
+    NumPy evaluates it as a literal, never as code.
+
+    Raises
+    ------
+    Exception
+        One of `MALFORMED`.
+    """
+    version = np.lib.format.read_magic(file)
+    read = _HEADERS.get(version)
+    if read is None:
+        raise ValueError(f"unknown .npy version {version}")
+    # Of headers that Python 2 wrote, NumPy warns: they are read all the same. Filters are the
+    # whole process's: of two threads that exchange them, the last would leave the other's.
+    with _FILTERS, warnings.catch_warnings(action="ignore"):
+        return read(file)
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> Array:
     info = archive.getinfo(name)
-    return _array(lambda: archive.open(info), name, info.file_size)
+    with archive.open(info) as file:
+        return _array(file, name, info.file_size)
 
 
-def _array(opened: Callable[[], IO[bytes]], name: str, size: int) -> Array:
+def _array(file: IO[bytes], name: str, size: int) -> Array:
     """Return one array; raise ValueError if its header promises more than its `size` bytes."""
-    with opened() as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if dtype.kind not in "iuf":
-            raise ValueError(f"{name} has type {dtype}, not integers or floats")
-        # Before NumPy allocates what the header says.
-        entries = math.prod(shape)
-        if min(shape, default=0) < 0 or entries * dtype.itemsize > size:
+    shape, fortran, dtype = header_of(file)
+    if dtype.kind not in "iuf":
+        raise ValueError(f"{name} has type {dtype}, not integers or floats")
+    # Before NumPy allocates what the header says.
+    entries = math.prod(shape)
+    if min(shape, default=0) < 0 or entries * dtype.itemsize > size:
+        raise ValueError(f"{name} is shorter than its shape")
+    if not entries and max(shape) > LONGEST_EMPTY_AXIS:
+        raise ValueError(f"{name} is empty, and too long")
+    flat = np.empty(entries, dtype)
+    left = flat.view(np.uint8)
+    while left.size:
+        # In pieces: an archive copies what it reads.
+        piece = file.read(min(left.size, _PIECE_BYTES))
+        if not piece:
             raise ValueError(f"{name} is shorter than its shape")
-        if not entries and max(shape) > _LONGEST_EMPTY_AXIS:
-            raise ValueError(f"{name} is empty, and too long")
-    with opened() as file:
-        whole: Array = np.lib.format.read_array(file, allow_pickle=False)
-        return whole
+        left[: len(piece)] = np.frombuffer(piece, np.uint8)
+        left = left[len(piece) :]
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _not_whole(name: str, error: Exception, what: str) -> InstanceError:

@@ -14,8 +14,7 @@ import numpy as np
 
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
-from moeopt.core.files import write_atomically
-from moeopt.traces.archive import plain_size
+from moeopt.core.files import plain_size, write_atomically
 from moeopt.traces.counts import ExpertCounts, require_room
 
 #: Largest file: some 10 million rows.

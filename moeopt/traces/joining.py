@@ -35,7 +35,7 @@ def names_of(paths: Paths) -> list[str]:
     return names
 
 
-def routed(expert_ids: Integers, path: str) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+def routed(expert_ids: Integers, path: str) -> tuple[Integers, npt.NDArray[np.bool_]]:
     """Return the experts without padding, and which tokens are left.
 
     Layers, tokens and places that are `PAD` throughout are left out: dense layers, padded tokens,
@@ -55,8 +55,9 @@ def routed(expert_ids: Integers, path: str) -> tuple[IntArray, npt.NDArray[np.bo
     """
     _check_shape(expert_ids, path)
     there = expert_ids != PAD
-    tokens, layers = there.any(axis=(1, 2)), there.any(axis=(0, 2))
-    places = there.any(axis=(0, 1))
+    # Tokens first, of which there are far more than layers and places.
+    somewhere = there.any(axis=0)
+    tokens, layers, places = there.any(axis=(1, 2)), somewhere.any(axis=1), somewhere.any(axis=0)
     if not tokens.any():
         raise InstanceError(
             path,
@@ -64,7 +65,9 @@ def routed(expert_ids: Integers, path: str) -> tuple[IntArray, npt.NDArray[np.bo
             "must hold routed tokens",
             "record while requests are served",
         )
-    kept = expert_ids[np.ix_(tokens, layers, places)].astype(np.int64)
+    kept = expert_ids if tokens.all() else expert_ids[tokens]
+    if not (layers.all() and places.all()):
+        kept = kept[:, layers][:, :, places]
     short = (kept == PAD).any(axis=2)
     if short.any():
         token, layer = np.unravel_index(int(np.argmax(short)), short.shape)

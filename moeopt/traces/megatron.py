@@ -12,9 +12,10 @@ import numpy as np
 from moeopt.core.arguments import whole
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import InstanceError
-from moeopt.traces.archive import plain_size, require_small, smallest
+from moeopt.core.files import plain_size
+from moeopt.traces.archive import require_small, smallest
 from moeopt.traces.joining import Paths, names_of
-from moeopt.traces.trace import Integers, RoutingTrace
+from moeopt.traces.trace import MOST_EXPERTS, Integers, RoutingTrace
 
 #: Longest line: some 3 million experts.
 MAX_LINE_BYTES = 16 * 2**20
@@ -189,6 +190,10 @@ def _decoded(decoder: msgspec.json.Decoder[_Record], line: bytes, where: str) ->
 def _experts(record: _Record, where: str) -> Integers:
     """Return a record's experts in a small type, ``(tokens, topk)``."""
     rows = record.top_indices
+    if not 1 <= record.topk <= MOST_EXPERTS:
+        raise InstanceError(
+            f"{where}: topk", record.topk, f"must be 1 to {MOST_EXPERTS}", "correct the record"
+        )
     if len(rows) != record.num_tokens or any(len(row) != record.topk for row in rows):
         raise InstanceError(
             f"{where}: top_indices",

@@ -78,10 +78,15 @@ def _joined(given: dict[str, Any], experts: int | None) -> RoutingTrace:
                 f"must have the (layers, top_k) = {shape} of the first request",
                 "give requests of one model",
             )
-    whole = np.concatenate(arrays).astype(np.int64)
+    # Of the files' own small type, if it can hold the padding: a trace is large.
+    given_type = np.result_type(*(array.dtype for array in arrays))
+    signed = np.promote_types(given_type, np.int8)
+    whole = np.concatenate(
+        arrays, dtype=signed if signed.kind == "i" else np.int64, casting="unsafe"
+    )
     if shape[1] > 1:
         # A router takes no expert twice: one in all places of all tokens is a buffer's filling.
-        whole[:, (whole == whole[:, :, :1]).all(axis=(0, 2))] = PAD
+        whole[:, (whole == whole[:, :, :1]).all(axis=0).all(axis=1)] = PAD
     name = next(iter(given))
     expert_ids, kept = routed(whole, name)
     sequence = np.repeat(np.arange(len(arrays)), [len(array) for array in arrays])

@@ -131,5 +131,5 @@ def _windows(files: list[TorchFile]) -> FloatArray:
     require_room(files[0].name, len(numbers), layers, experts, stated)
     summed = np.zeros((len(numbers), layers, experts))
     for row, one in zip(window, passes, strict=True):
-        summed[row] += one.counts(experts)
+        one.add_counts(summed[row])
     return summed

@@ -71,19 +71,16 @@ class ForwardPass:
                 return np.repeat(np.arange(len(counts)), counts)
         return np.arange(tokens)
 
-    def counts(self, experts: int) -> FloatArray:
-        """Return the tokens of each logical expert, ``(layers, experts)``."""
+    def add_counts(self, counts: FloatArray) -> None:
+        """Add the tokens of each logical expert to `counts`, ``(layers, experts)``."""
         physical = self._integers(_COUNT, 2)
         if physical.shape != self.logical.shape:
             shape = f"<shape {physical.shape}>"
             raise self._error(_COUNT, shape, f"must have the map's shape {self.logical.shape}")
         if physical.min() < 0:
             raise self._error(_COUNT, int(physical.min()), "must be counts >= 0")
-        row = np.arange(len(physical))[:, None] * experts
-        flat = np.bincount(
-            (row + self.logical).ravel(), physical.ravel(), minlength=len(physical) * experts
-        )
-        return flat.reshape(len(physical), experts).astype(np.float64)
+        # Not by a dense array of its own: logical experts may be far more than physical ones.
+        np.add.at(counts, (np.arange(len(physical))[:, None], self.logical), physical)
 
     def _integers(self, name: str, axes: int) -> Integers:
         return self.file.integers(self.record.get(name), f"{self.where}.{name}", axes)

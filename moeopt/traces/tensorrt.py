@@ -12,7 +12,8 @@ import numpy as np
 
 from moeopt.core.arrays import IntArray
 from moeopt.core.errors import AdapterError, InstanceError
-from moeopt.traces.archive import Array, plain_size, require_small
+from moeopt.core.files import plain_size
+from moeopt.traces.archive import Array, require_small
 from moeopt.traces.counts import ExpertCounts, require_room
 
 #: What says how many experts there are.

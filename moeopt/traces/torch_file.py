@@ -8,7 +8,7 @@ from typing import Any
 
 from moeopt.core.arrays import numbers_of
 from moeopt.core.errors import AdapterError, InstanceError, shorten
-from moeopt.traces.archive import opened_zip
+from moeopt.traces.archive import LONGEST_EMPTY_AXIS, opened_zip
 from moeopt.traces.trace import Integers
 
 #: In earlier versions a hostile file gets past ``weights_only`` (CVE-2025-32434, CVE-2026-24747).
@@ -53,7 +53,8 @@ class TorchFile:
             )
         tensor: Any = value
         self.left_bytes -= tensor.numel() * tensor.element_size()
-        if self.left_bytes < 0:
+        empty = not tensor.numel() and max(tensor.shape) > LONGEST_EMPTY_AXIS
+        if self.left_bytes < 0 or empty:
             raise InstanceError(
                 where,
                 f"<shape {tuple(tensor.shape)}>",

@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.arrays import FloatArray, IntArray, numbers_of
+from moeopt.core.errors import InstanceError
 from moeopt.transfers._kernels import birkhoff as _birkhoff
 
 #: Bits that a line's bytes are counted in: sums of thousands of lines stay below 64.
 _BITS = 52
+
+#: Units of a line that the kernel can count.
+_MOST_UNITS = 2.0**60
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,21 @@ def decompose(units: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     -------
     length, peer, sent
         As in `Rounds`, as integers.
+
+    Raises
+    ------
+    InstanceError
+        If it is no such matrix.
     """
-    matrix = np.ascontiguousarray(units, dtype=np.int64)
+    given = _square(units)
+    if not _countable(given):
+        raise InstanceError(
+            "$",
+            f"<{given.dtype} array>",
+            "must hold whole numbers >= 0, of less than 2**60 in each row and column",
+            "count in larger units, or take rounds_of",
+        )
+    matrix = np.ascontiguousarray(given, dtype=np.int64)
     length, peer, sent = _birkhoff(matrix)
     return length, peer, sent
 
@@ -71,7 +90,19 @@ def rounds_of(matrix: FloatArray) -> Rounds:
     Integers below 2**52 are kept as they are. Others are counted in units of 2**-52 of the largest
     line, rounded up: the sum of lengths is above the largest line by less than ``ports * 2**-52``
     of it, and the parts of an entry sum to it up to rounding.
+
+    Raises
+    ------
+    InstanceError
+        If it is no such matrix, or lines have no finite sum.
     """
+    matrix = _square(matrix).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Twice, for units round up.
+        total = 2.0 * matrix.sum()
+    if not (np.isfinite(total) and matrix.min(initial=0.0) >= 0.0):
+        rule = "must hold finite numbers >= 0, with a finite sum"
+        raise InstanceError("$", f"<a sum of {total / 2:.3g}>", rule, "rescale it")
     line = float(max(matrix.sum(axis=0).max(initial=0.0), matrix.sum(axis=1).max(initial=0.0)))
     quantum = _quantum(matrix, line)
     units = np.ceil(matrix / quantum)
@@ -82,7 +113,30 @@ def rounds_of(matrix: FloatArray) -> Rounds:
     return Rounds(np.asarray(length * quantum), peer, part)
 
 
+def _square(matrix: object) -> npt.NDArray[Any]:
+    array = numbers_of(matrix, "$")
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        rule = "must have a row and a column for each port"
+        raise InstanceError("$", f"<shape {array.shape}>", rule, "give a square matrix")
+    return array
+
+
+def _countable(matrix: npt.NDArray[Any]) -> bool:
+    """Tell whether all are whole, none is negative, and no sum of a line overflows."""
+    if not matrix.size:
+        return True
+    # Most matrices pass here: this is asked for between two layers of a model that runs.
+    fits = float(matrix.max()) * len(matrix) < _MOST_UNITS
+    if not fits:
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = [matrix.sum(axis=axis, dtype=np.float64).max() for axis in (0, 1)]
+        fits = bool(max(sums) < _MOST_UNITS)
+    whole = matrix.dtype.kind != "f" or bool((matrix == np.floor(matrix)).all())
+    return fits and whole and bool(matrix.min() >= 0)
+
+
 def _quantum(matrix: FloatArray, line: float) -> float:
     if line == 0.0 or (line < 2.0**_BITS and bool((matrix == np.floor(matrix)).all())):
         return 1.0
-    return math.ldexp(1.0, math.frexp(line)[1] - _BITS)
+    # Of the smallest numbers that there are, the unit is the smallest of them.
+    return max(math.ulp(0.0), math.ldexp(1.0, math.frexp(line)[1] - _BITS))

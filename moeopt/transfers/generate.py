@@ -15,6 +15,7 @@ import numpy.typing as npt
 from moeopt.core.arrays import FloatArray, IntArray
 from moeopt.core.errors import InstanceError
 from moeopt.core.generators import known, made_again
+from moeopt.describe.loads import TOKENS_AT_ONCE
 from moeopt.transfers.problem import Fabric, Startup, TransferProblem, Window
 
 #: Most tokens of a pair in the families that draw each pair on its own.
@@ -402,13 +403,15 @@ def routed_tokens(
     devices
         Their number.
     """
-    starts = np.eye(devices)[source_device]
-    sent = np.empty((expert_ids.shape[1], devices, devices))
-    token = np.arange(len(expert_ids))[:, None]
-    for layer in range(len(sent)):
-        reached = np.zeros((len(expert_ids), devices))
-        reached[token, expert_device[layer][expert_ids[:, layer]]] = 1.0
-        sent[layer] = starts.T @ reached
+    sent = np.zeros((expert_ids.shape[1], devices, devices))
+    for begin in range(0, len(expert_ids), TOKENS_AT_ONCE):
+        part = slice(begin, begin + TOKENS_AT_ONCE)
+        starts = np.eye(devices)[source_device[part]]
+        token = np.arange(len(starts))[:, None]
+        for layer in range(len(sent)):
+            reached = np.zeros(starts.shape)
+            reached[token, expert_device[layer][expert_ids[part, layer]]] = 1.0
+            sent[layer] += starts.T @ reached
     return sent
 
 

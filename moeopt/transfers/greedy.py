@@ -8,6 +8,7 @@ hops: the second starts when the first has arrived.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ from moeopt.transfers.problem import TransferProblem
 #: Elementary steps that all restarts of one solve may take, about a tenth of a second.
 _STEPS = 4e7
 _MOST_RESTARTS = 3000
+
+#: Restarts for each order and choice of routes that few messages have: then chance has seen it.
+_RESTARTS_OF_EACH = 20
 
 #: Priorities that are tried before chance: weight of a message's own length, urgency of deadlines.
 _RULES = ((0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 1.0))
@@ -249,7 +253,9 @@ def _attempts(
     yield from ((hops, rule, np.ones(count)) for rule in rules)
     rng = np.random.default_rng(seed)
     steps = max(1.0, count * np.sqrt(count) * 4)
-    for i in range(int(min(_MOST_RESTARTS, _STEPS / steps))):
+    few = min(count, 6)
+    different = math.factorial(few) * (1 if problem.fabric is None else 3**few)
+    for i in range(int(min(_MOST_RESTARTS, _RESTARTS_OF_EACH * different, _STEPS / steps))):
         tried = hops if problem.fabric is None else hops_of(problem, rng)
         noise = 1.0 + _SPREAD * rng.standard_normal(len(tried.origin))
         yield tried, rules[i % len(rules)], noise

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_PORTS = 4096
 MAX_CELLS = 100_000_000
 
+#: Least seconds of a message, and most bytes that the fastest port could send meanwhile.
+_LEAST, _MOST = 1e-300, 1e300
+
 
 def normalise(problem: TransferProblem) -> None:
     """Bring the arrays of a new problem to their documented shapes."""
@@ -40,6 +43,7 @@ def validate(problem: TransferProblem) -> None:
     _check_ports(problem)
     _check_parts(problem)
     _check_objective(problem)
+    _check_range(problem)
 
 
 def impossible(problem: TransferProblem) -> list[Violation]:
@@ -198,6 +202,39 @@ def _check_objective(problem: TransferProblem) -> None:
             "<unequal rates>",
             'must be the same for all ports, both ways, with objective "rounds"',
             'give one number, or minimise the "makespan"',
+        )
+
+
+def _check_range(problem: TransferProblem) -> None:
+    """Refuse what would vanish or overflow where bytes become seconds, or seconds bytes."""
+    sent = problem.messages()
+    sent = sent[sent > 0]
+    if not sent.size:
+        return
+    rates = [problem.send_rate(), problem.receive_rate()]
+    if problem.fabric is not None:
+        rates.append(np.atleast_1d(problem.fabric.bandwidth_bytes_per_s))
+    slowest, fastest = float(np.concatenate(rates).min()), float(np.concatenate(rates).max())
+    least = float(sent.min()) / max(1.0, fastest)
+    if least < _LEAST:
+        raise InstanceError(
+            "$.traffic_bytes",
+            float(sent.min()),
+            f"must be 0, or take at least {_LEAST:g} s at the fastest port: less is lost in sums",
+            "leave such messages out, or rescale bytes and rates",
+        )
+    times = [time for window in problem.windows for time in (window.release_s, window.deadline_s)]
+    latest = max([0.0, *(time or 0.0 for time in times), *(busy.end_s for busy in problem.busy)])
+    with np.errstate(over="ignore"):
+        seconds = float(sent.sum()) * (1.0 + problem.incast_penalty * problem.num_ports) / slowest
+        seconds += latest + problem.startup_s * 2 * (sent.size + problem.num_ports)
+        most = seconds * max(1.0, fastest)
+    if not most <= _MOST:
+        raise InstanceError(
+            "$.startup_s" if problem.startup_s * fastest > sent.max() else "$.traffic_bytes",
+            f"<{most:.3g} bytes in the time of all messages>",
+            f"must be at most {_MOST:.3g}, all messages sent one after the other",
+            "rescale bytes, rates or seconds",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from moeopt.bench import command, registry
 from moeopt.bench.environment import describe
 from moeopt.bench.registry import Figure, Report, Setting, Workload
+from moeopt.cli.main import main
 from moeopt.core.errors import InstanceError
 from moeopt.core.table import Column, Table
 
@@ -65,8 +67,10 @@ def test_json_on_standard_output_is_alone_there(
 
 
 def test_unknown_workloads_and_paths_are_bad_input(toy: list[Setting]) -> None:
-    names = "aurora, buffering, committee, lambda, motion, placement, serverless, torch, toy"
-    with pytest.raises(InstanceError, match=f"must be one of {names}, transfers"):
+    names = (
+        "aurora, buffering, committee, lambda, motion, placement, reliability, serverless, torch"
+    )
+    with pytest.raises(InstanceError, match=f"must be one of {names}, toy, transfers"):
         command.run("nonsense", quick=True)
     with pytest.raises(InstanceError, match="--peers"):
         command.run("toy", quick=True, peers=["no/such/folder"])
@@ -78,7 +82,7 @@ def test_a_workload_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = registry.register(Workload(name="mine", summary="", run=lambda setting: Report()))
     assert registry.workload_named("mine") is mine
     names = ["aurora", "buffering", "committee", "lambda", "mine", "motion", "placement"]
-    names += ["serverless", "torch"]
+    names += ["reliability", "serverless", "torch"]
     assert registry.workload_names() == [*names, "transfers"]
 
 
@@ -96,3 +100,18 @@ def test_the_environment_names_what_figures_depend_on() -> None:
     found = describe()
     assert found["packages"]["numpy"]
     assert found["python"].startswith("3.")
+
+
+def test_parts_are_asked_for_by_name(
+    toy: list[Setting], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InstanceError, match=r"--only: must not be given: toy runs as a whole"):
+        command.run("toy", quick=True, only=["one"])
+    parted = replace(registry.workload_named("toy"), parts=("one", "two"))
+    monkeypatch.setitem(registry._WORKLOADS, "toy", parted)
+    with pytest.raises(InstanceError, match=r"--only: must be one of one, two, got 'three'"):
+        command.run("toy", quick=True, only=["one", "three"])
+    assert toy == []
+    assert main(["bench", "toy", "--only", "two", "--quiet"]) == 0
+    assert toy[0].only == ["two"]
+    assert capsys.readouterr().out == ""

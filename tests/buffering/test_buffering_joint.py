@@ -176,6 +176,8 @@ def test_what_is_no_assignment() -> None:
         device_problem(problem, halves()[:1], 0)
     with pytest.raises(InstanceError, match="devices"):
         device_problem(problem, halves() - 1, 0)
+    with pytest.raises(InstanceError, match="must number devices below 16"):
+        assignment_cost(problem, halves() * 1_000_000, "lru")
     with pytest.raises(InstanceError, match="measure"):
         assignment_cost(problem, halves(), "lru", "mean")  # type: ignore[arg-type]
     with pytest.raises(InstanceError, match="most_tries"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from colocation_oracle import best_pairing, brute_force, cluster_of, drawn, layer
 
+import moeopt
 from moeopt.colocation.arrays import colocate
 from moeopt.colocation.bounds import bound
 from moeopt.colocation.exact import (
@@ -383,3 +384,13 @@ def test_a_model_that_probing_gets_wrong() -> None:
     )  # fmt: skip
     assert found.objective == pytest.approx(7.98091048570168e-06, rel=1e-9)
     assert found.bound == pytest.approx(found.objective, rel=1e-6)
+
+
+def test_seconds_and_speeds_that_only_together_overflow():
+    """A second of 1e290 on a device of speed 1e30 was a number above all numbers."""
+    model = layer([[0, 2], [1, 0]], seconds_per_token=1e285, gate_s=1e280)
+    cluster = cluster_of((1e30, 1e30, 1), (1.0, 1.0, 1))
+    problem = ColocationProblem(models=(model, model), cluster=cluster)
+    result = moeopt.solve(problem, "exact")
+    assert result.status is Status.OPTIMAL
+    assert result.objective == brute_force(problem).objective

@@ -15,7 +15,7 @@ from moeopt.committee import exact, exact_solve
 from moeopt.committee.exact import build, refuses_exact, relaxation, run_exact
 from moeopt.committee.exact_model import compile_tight, of_period, periods_of, plan_of, point_of
 from moeopt.committee.exact_rounding import rounded
-from moeopt.committee.plan import evaluate, violations
+from moeopt.committee.plan import CommitteePlan, evaluate, violations
 from moeopt.committee.problem import CommitteeProblem
 from moeopt.core.errors import InstanceError
 from moeopt.core.result import Limit
@@ -333,6 +333,22 @@ def test_each_period_gets_its_part_of_the_time() -> None:
     assert part.time_limit_s is not None
     assert part.time_limit_s <= 8.0 / 4 + 1.0
     assert exact._turn(Context(), 3).time_limit_s is None
+
+
+def test_small_costs_are_proven_beside_large_ones() -> None:
+    """A solver proves 3e-6 beside 300 to no less than 0; the knapsack over the table is exact."""
+    problem = CommitteeProblem(
+        layers=2,
+        experts=1,
+        loss="table",
+        table=np.array([[300.0, 1e-6], [2e-6, 200.0]]),
+        min_slots=0,
+        budget_bytes=2,
+    )
+    found = run_exact(problem, Context(), None)
+    assert isinstance(found.plan, CommitteePlan)
+    assert evaluate(problem, found.plan).objective == pytest.approx(3e-6)
+    assert found.bound == pytest.approx(3e-6)
 
 
 def test_a_plan_within_the_stated_gap_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,7 +16,10 @@ from moeopt.committee import CommitteeProblem, NoCommitteeError, seat
 from moeopt.committee.generate import alternating, hub, routed, tables
 from moeopt.committee.methods import METHODS
 from moeopt.committee.plan import evaluate
-from moeopt.core.errors import InstanceError
+from moeopt.committee.planners import auto
+from moeopt.core.errors import BackendError, InstanceError
+from moeopt.core.stop import Context
+from moeopt.core.wing import Outcome
 
 KINDS: dict[str, dict[str, Any]] = {
     "additive": {"load_price": 1.0},
@@ -35,6 +39,18 @@ def test_auto_is_proven_optimal_on_small_problems(kind: dict[str, Any]) -> None:
         found = moeopt.solve(problem)
         assert found.status is moeopt.Status.OPTIMAL
         assert found.objective == pytest.approx(known.objective, abs=1e-6)
+
+
+def test_auto_goes_on_where_its_first_method_fails() -> None:
+    def failing(*arguments: object) -> Outcome:
+        raise BackendError("highs", "it died", "try another backend")
+
+    problem = drawn(0, **KINDS["table"])
+    methods = {method.name: method for method in METHODS}
+    run = auto({**methods, "knapsack": replace(methods["knapsack"], run=failing)})
+    found = run(problem, Context(), None)
+    assert found.plan is not None
+    assert evaluate(problem, found.plan).objective == pytest.approx(found.bound)
 
 
 def test_every_method_gives_a_plan_and_a_bound() -> None:

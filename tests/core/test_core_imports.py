@@ -1,8 +1,10 @@
 """What an import loads, and what a first compilation says: each in a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,49 @@ def test_the_strategies_say_what_they_need(tmp_path):
         "except ImportError as error:\n    print(error)"
     )
     assert "pip install 'moeopt[test]'" in python("-c", code).stdout
+
+
+#: What extras bring.
+EXTRAS = {
+    "accelerate", "atheris", "awslambdaric", "boto3", "botocore", "dask", "distributed",
+    "hypothesis", "matplotlib", "moto", "optuna", "playwright", "plotly", "ray", "safetensors",
+    "sklearn", "torch", "transformers", "triton", "werkzeug", "yaml",
+}  # fmt: skip
+
+#: The parts of moeopt that load it as they are imported.
+PARTS = (
+    "moeopt.adapters.aws_lambda.stand",
+    "moeopt.adapters.aws_lambda.worker",
+    "moeopt.adapters.torch",
+    "moeopt.bench.torch_jobs",
+    "moeopt.testing.strategies",
+)
+
+#: An import as it stands above a module's code; what stands further right is loaded when needed.
+IMPORT = re.compile(r"^(?:import (.+)|from (\S+) import (?:\(([^)]*)\)|(.+)))", re.MULTILINE)
+CODE = re.compile(r"^(?:@|def |class )", re.MULTILINE)
+
+
+def loaded(text):
+    """Return what a module loads as it is imported: modules, their packages, and names in them."""
+    found = set()
+    for plain, package, several, one in IMPORT.findall(CODE.split(text)[0]):
+        for name in (plain or several or one).split(","):
+            parts = f"{package}.{name.strip()}".strip(".").split(".")
+            found |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    return found
+
+
+def test_all_but_some_parts_are_imported_without_extras():
+    package = Path(moeopt.__file__).parent
+    loads = {}
+    for path in package.rglob("*.py"):
+        module = path.relative_to(package.parent).with_suffix("")
+        name = ".".join(module.parts).removesuffix(".__init__")
+        loads[name] = loaded(path.read_text(encoding="utf-8"))
+    needing, more = set(), EXTRAS
+    while more:
+        more = {name for name, names in loads.items() if names & more} - needing
+        needing |= more
+    assert {name for name in needing if not name.startswith(PARTS)} == set()
+    assert all(any(name.startswith(part) for name in needing) for part in PARTS)

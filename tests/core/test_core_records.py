@@ -246,3 +246,15 @@ def test_the_first_bad_entry_is_named(bad):
     with pytest.raises(InstanceError) as caught:
         require_finite_nonnegative(array, "$.a")
     assert caught.value.path == "$.a[1][2]"
+
+
+def test_equal_records_are_not_unequal():
+    one, other = Record(values=np.ones(2)), Record(values=np.ones(2))
+    assert one == other
+    assert (one != other) is False
+    assert one != Record(values=np.zeros(2))
+    assert one != Other()
+    # As for every object: the other side is asked too, an array for each of its entries.
+    assert (one != np.ones(2)).tolist() == [True, True]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)

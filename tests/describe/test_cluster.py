@@ -57,3 +57,13 @@ def test_names_are_looked_up() -> None:
 def test_an_unknown_name_is_found_when_the_cluster_is_made() -> None:
     with pytest.raises(InstanceError, match=r"\$.nodes\[1\].node"):
         Cluster(nodes=(NodeGroup(node="hgx-h100"), NodeGroup(node="hgx-h1000")))
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-31, 1e31, 1e300])
+def test_rates_with_which_seconds_would_vanish_or_overflow_are_refused(rate: float) -> None:
+    with pytest.raises(InstanceError, match=r"\$\.relative_speed: must be 1e-30 to 1e\+30"):
+        Device(relative_speed=rate)
+    with pytest.raises(InstanceError, match="link_bandwidth_bytes_per_s"):
+        Device(link_bandwidth_bytes_per_s=rate)
+    with pytest.raises(InstanceError, match="nic_bandwidth_bytes_per_s"):
+        Node(nic_bandwidth_bytes_per_s=rate)

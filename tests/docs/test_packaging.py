@@ -10,13 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import licences
 import pytest
 import yaml
 from doc_blocks import ROOT
+from packaging.specifiers import SpecifierSet
 
 import moeopt
 from moeopt.library import folder
 from moeopt.mip import available_backends
+from moeopt.report.page import write_report
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -39,12 +42,47 @@ def test_the_archive_holds_every_file_of_the_repository() -> None:
 def test_the_package_brings_what_is_no_module() -> None:
     assert (PACKAGE / "py.typed").exists()
     assert sorted(path.suffix for path in (PACKAGE / "report/page/assets").iterdir()) == [
-        ".css", ".html", ".js",
+        ".css", ".html", ".js", ".txt",
     ]  # fmt: skip
     assert (folder() / "index.json").exists()
     assert (folder() / "traces/LICENSE.python.txt").exists()
     for licence in PROJECT["project"]["license-files"]:
         assert (ROOT / licence).stat().st_size > 1000
+
+
+def test_the_page_of_dependencies_says_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert licences.differences() == []
+    page = tmp_path / "page.md"
+    text = licences.PAGE.read_text(encoding="utf-8")
+    wrong = text.replace("`>=2.0.2,<3`", "`>=1,<3`").replace("| `pandas` |", "| `polars` |")
+    page.write_text(wrong.replace("1.44.5 | Apache-2.0", "1.44.5 | MIT"))
+    monkeypatch.setattr(licences, "PAGE", page)
+    assert licences.differences() == [
+        "core numpy: >=2.0.2,<3 in pyproject.toml, >=1,<3 on the page",
+        "pandas is not on the page",
+        f"boto3: states {licences.stated_licence('boto3')}, MIT on the page",
+    ]
+    licences.write()
+    assert licences.differences()[0] == "pandas is not on the page"
+
+
+def test_both_bounds_are_there_and_versions_tried_lie_at_them() -> None:
+    for row in licences.rows():
+        bounds, tried = SpecifierSet(row.bounds), row.tried.split(", ")
+        assert sorted(bound.operator for bound in bounds) == ["<", ">="], row.package
+        assert all(version in bounds for version in tried), row.package
+
+
+def test_a_report_brings_the_licence_of_plotlys_script(tmp_path: Path) -> None:
+    problem = moeopt.load_problem(folder() / "placement/tiny-replicas.json")
+    result = moeopt.solve(problem)
+    write_report(tmp_path / "page.html", problem, result.plan, result)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    notice, _, script = text.partition("* plotly.js v")
+    assert "The above copyright notice and this permission notice shall be included" in notice
+    assert re.match(r"[^/]*Copyright [\d-]+, Plotly, Inc\.", script)
 
 
 def test_extras_name_what_they_bring() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import broken_backends as broken
 import mip_models
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit, Status
 from moeopt.mip import Backend, backend_named, solve_model
 from moeopt.mip import solve as solve_module
+from moeopt.testing import broken_backends as broken
 
 
 def _serve(monkeypatch: pytest.MonkeyPatch, *backends: Backend) -> None:
@@ -33,6 +33,31 @@ def test_auto_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.backend.startswith("scipy")
 
 
+@pytest.mark.parametrize("backend", broken.LYING, ids=lambda b: b.name)
+def test_auto_finds_out_who_lies(backend: Backend) -> None:
+    """Whatever the first says wrongly or not at all, the answer is the optimum and proven."""
+    with broken.asked_first(backend, backend_named("scip")):
+        answer = solve_model(mip_models.knapsack())
+    assert (answer.status, answer.objective, answer.bound) == (Status.OPTIMAL, -9.0, -9.0)
+
+
+def test_auto_goes_on_after_whatever_is_raised() -> None:
+    """What a solver should not raise is its failure, in this process too."""
+    with broken.asked_first(broken.CRASHING, backend_named("scip")):
+        assert solve_model(mip_models.knapsack()).objective == -9.0
+    with pytest.raises(BackendError, match="ZeroDivisionError: inside the solver"):
+        broken.CRASHING.solve(mip_models.knapsack())
+
+
+def test_who_gives_up_early_is_not_the_last_word() -> None:
+    """Nothing found, and 'time' as the reason, when there is time: the next one is asked."""
+    with broken.asked_first(broken.WRONG_IN_TIME, broken.WRONG_IN_TIME, backend_named("scip")):
+        assert solve_model(mip_models.knapsack(), time_limit_s=50).objective == -9.0
+    with broken.asked_first(broken.WRONG_IN_TIME):
+        answer = solve_model(mip_models.knapsack())
+    assert (answer.status, answer.limit) == (Status.NO_PLAN_FOUND, Limit.TIME)
+
+
 def test_auto_tells_every_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """If every backend fails, the error says what each said."""
     _serve(monkeypatch, broken.WRONG, broken.SAYS_INFEASIBLE)
@@ -48,8 +73,8 @@ def test_named_backend_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_point_that_breaks_the_model_is_an_error() -> None:
-    """A claimed optimum that breaks a row names the row."""
-    with pytest.raises(BackendError, match=r"C1\[0\] must lie in"):
+    """A claimed optimum that breaks the model says where."""
+    with pytest.raises(BackendError, match=r"must lie in \[0, 1\]"):
         broken.WRONG.solve(mip_models.knapsack())
 
 

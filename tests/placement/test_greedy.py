@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from moeopt.core.errors import InstanceError
 from moeopt.describe.cluster import Cluster
 from moeopt.placement import (
     PlacementProblem,
@@ -90,3 +91,33 @@ def test_constructions_keep_every_rule_or_give_no_plan(problem):
         plan = build(problem)
         if plan is not None:
             assert violations(problem, plan) == []
+
+
+@pytest.mark.parametrize("exponent", [-1000, -600, 600, 990])
+def test_correlation_knows_no_unit(exponent):
+    """Squares of loads beyond 1e154 overflow, and those below 1e-154 vanish."""
+    loads = np.array([[[4, 1, 2, 2]], [[1, 4, 1, 3]], [[3, 2, 2, 1]]], dtype=float)
+    plain = anticorrelation(problem_of(loads, 2, 2, objective="mean_max"))
+    scaled = problem_of(np.ldexp(loads, exponent), 2, 2, objective="mean_max")
+    assert anticorrelation(scaled) == plain
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"loads_tokens": np.array([[1e305, 1e304]])}, "loads_tokens"),
+        ({"cross_node_price": 1e300, "loads_tokens": np.array([[1e10, 1.0]])}, "cross_node_price"),
+        (
+            {
+                "move_price_per_byte": 1e300,
+                "expert_bytes": 1e15,
+                "previous": np.array([[0, 1]]),
+            },
+            "move_price_per_byte",
+        ),
+    ],
+)
+def test_objectives_that_would_overflow_are_refused(fields, named):
+    stated = {"loads_tokens": np.ones((1, 2)), "slots_per_device": 1}
+    with pytest.raises(InstanceError, match=rf"\$\.{named}: must sum up"):
+        PlacementProblem(**{**stated, "cluster": Cluster.uniform(2, 2), **fields})

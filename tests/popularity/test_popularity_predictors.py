@@ -256,6 +256,18 @@ def test_the_ratio_is_of_each_layer() -> None:
     assert attention_ratio(one_layer({}, 2), batch).shape == (1, 0)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_counts_of_any_size_are_predicted_from(rule: Rule) -> None:
+    """An attention token that was there 1e-300 times among 1e300 is more common than floats say."""
+    table = one_layer({(A, X, 0): 1e300, (A, Y, 1): 1e-300, (X, X, 1): 1e-300}, experts=2)
+    batch = np.array([A, X, Y, Y])
+    (tokens,) = Predictor(table).tokens(batch, rule)
+    (evidence,) = Predictor(table).evidence(batch, unigram(batch))
+    assert evidence[0] == pytest.approx(1e300)
+    assert (tokens >= 0).all()
+    assert tokens.sum() == pytest.approx(4.0)
+
+
 def test_a_weight_may_differ_between_layers() -> None:
     predictor, ids = Predictor(count_table(two_layers())), np.arange(2)
     weight = np.array([[1.0, 3.0], [2.0, 0.0]])

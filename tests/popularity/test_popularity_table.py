@@ -197,6 +197,7 @@ def test_rows_out_of_range_are_refused() -> None:
     [
         ({"count": np.array([-1.0, 3.0])}, r"count\[0\]"),
         ({"count": np.array([np.nan, 3.0])}, r"count\[0\]"),
+        ({"count": np.array([1.0, 1e308])}, r"count\[1\]: must be at most 1e\+300"),
         ({"token": [1]}, "token: must have shape"),
         ({"expert": [[0, 0]]}, "expert: must have shape"),
         ({"attention": [0.5, 0.5]}, "attention: must be whole"),

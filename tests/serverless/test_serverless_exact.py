@@ -219,6 +219,27 @@ def test_many_tokens_without_delays_need_no_list_of_degrees() -> None:
     assert "pipeline degrees" in refused
 
 
+def test_next_to_no_delay_is_no_delay() -> None:
+    """What is divided by it is beyond all floats."""
+    layers = (ServerlessLayer(tokens=np.array([3.0])),)
+    expert = ExpertFunction(
+        parameter_bytes=0,
+        input_bytes_per_token=2.5,
+        output_bytes_per_token=2.5,
+        compute=VcpuModel(seconds_per_token=0.1),
+    )
+    found = []
+    for delay_s in (np.finfo(float).tiny, 0.0):
+        network = Network(
+            storage_bytes_per_s=1.0, function_bytes_per_s=1.0, access_delay_s=float(delay_s)
+        )
+        stated = ServerlessProblem(
+            layers=layers, expert=expert, network=network, memory_mb=(128,), max_replicas=2
+        )
+        found.append(moeopt.solve(stated, "exact").objective)
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_an_expert_that_fits_nowhere_is_named() -> None:
     layers = (layer([4, 6]), layer([4, 6], parameter_bytes=np.array([100, 2**40])))
     stated = problem(layers=layers)

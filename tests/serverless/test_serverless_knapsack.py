@@ -47,6 +47,17 @@ def test_as_cheap_as_enumeration(seed: int, digits: int | None) -> None:
     assert least_cost(fronts, limit_s) <= best * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_limit_long_beside_what_is_saved_of_it_keeps_bounds_true(seed: int) -> None:
+    """One layer takes 1e9 s whatever is chosen: a price of seconds times that has few digits."""
+    random = np.random.default_rng(seed)
+    long = Front(latency_s=np.array([1e9]), cost_usd=np.array([1e-3]))
+    fronts = [*(_front(random, 3, None) for _ in range(3)), long]
+    limit_s = float(sum(random.choice(front.latency_s) for front in fronts))
+    best = _enumerated(fronts, limit_s)
+    assert least_cost(fronts, limit_s) <= best
+
+
 def test_too_slow_is_none_and_no_limit_is_cheapest() -> None:
     front = Front(latency_s=np.array([1.0, 2.0]), cost_usd=np.array([5.0, 3.0]))
     assert choose([front, front], 1.9) is None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +105,35 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("one.npy", "one.npz"):
         with pytest.raises(InstanceError, match="must hold at most"):
             read_routed_experts(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["<i2", ">i4"])
+def test_columns_first_and_bytes_reversed_are_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(archive, "_PIECE_BYTES", 7)
+    given = np.asfortranarray(FIRST[:, [0, 2]].astype(kind))
+    np.save(tmp_path / "a.npy", given)
+    np.savez_compressed(tmp_path / "a.npz", a=given)
+    for name in ("a.npy", "a.npz"):
+        assert read_routed_experts(tmp_path / name).expert_ids.tolist() == given.tolist()
+
+
+def test_threads_do_not_exchange_filters_of_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters are the whole process's: the second to leave would put back those of the first."""
+    path, both, met = tmp_path / "a.npy", threading.Barrier(2, timeout=0.2), []
+    read = archive._HEADERS[1, 0]
+
+    def waits(file: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+            met.append(True)
+        return read(file)
+
+    monkeypatch.setitem(archive._HEADERS, (1, 0), waits)
+    np.save(path, FIRST)
+    with ThreadPoolExecutor(2) as threads:
+        assert len(list(threads.map(archive.read_array, [path, path]))) == 2
+    assert met == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import zipfile
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from moeopt.bench.reliability.fuzz_archives import RAN, archives
+from moeopt.bench.reliability.fuzz_judge import judged
+from moeopt.bench.reliability.fuzz_targets import targets
 from moeopt.core.errors import AdapterError, InstanceError
 from moeopt.traces import archive, read_sglang_counts, read_sglang_trace
 
@@ -196,6 +200,21 @@ def test_nothing_of_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "harm").exists()
 
 
+def test_fuzzers_begin_with_dumps_and_commands_in_them_do_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = next(target for target in targets() if target.file.endswith(".pt"))
+    assert len(target.seeds()) == 3
+    for seed in target.seeds():
+        target.load(target.put(tmp_path, seed))
+    for what, data in itertools.islice(archives(target), 2):
+        assert "pickled command" in what
+        target.put(tmp_path, data)
+        assert judged(target, tmp_path).refused
+    assert not Path(RAN).exists()
+
+
 def test_a_small_file_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +229,20 @@ def test_a_small_file_does_not_fill_the_memory(
     monkeypatch.setattr(archive, "MAX_BYTES", 1000)
     with pytest.raises(InstanceError, match="must hold at most"):
         read_sglang_trace(save(tmp_path, dump([record(1, 0, PREFILL)])))
+
+
+def test_far_apart_experts_of_many_ranks_take_no_array_each(tmp_path: Path) -> None:
+    table = torch.tensor([[0, 199_999, 0], [5, 7, 5]])
+    counts = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    records = [
+        {"forward_pass_id": 1, "rank": rank, "global_physical_count": counts.clone()}
+        for rank in range(200)
+    ]
+    content = {"records": records, "last_physical_to_logical_map": table}
+    found = read_sglang_counts(save(tmp_path, content)).counts
+    assert found.shape == (1, 2, 200_000)
+    assert [found[0, 0, 0], found[0, 0, 199_999]] == [800.0, 400.0]
+    assert [found[0, 1, 5], found[0, 1, 7], found.sum()] == [2000.0, 1000.0, 4200.0]
 
 
 def test_lists_of_the_same_list_are_not_unrolled(tmp_path: Path) -> None:

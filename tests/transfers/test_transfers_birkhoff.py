@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from moeopt.core.arrays import FloatArray, IntArray
+from moeopt.core.errors import InstanceError
 from moeopt.transfers.birkhoff import decompose, rounds_of
 from moeopt.transfers.generate import FAMILIES, tokens
 
@@ -119,3 +120,46 @@ def test_more_room_for_rounds_is_made_when_it_is_needed() -> None:
     length, peer, sent = decompose(matrix)
     assert len(length) > 4 * 24 + 8
     np.testing.assert_array_equal(delivered(peer, sent), matrix)
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        np.full((3, 3), 2**62),  # Each fits into 64 bits, their sums do not.
+        np.array([[0, 2**64 - 1], [1, 0]], dtype=np.uint64),
+        np.full((2, 2), np.float32(3e38)),
+        np.array([[0.5]]),
+        np.array([[-1]]),
+        np.array([[np.nan]]),
+        np.array([[np.inf, -np.inf], [0, 0]]),
+        np.ones((2, 3), dtype=np.int64),
+    ],
+)
+def test_what_no_kernel_can_count_is_refused(units: IntArray) -> None:
+    with pytest.raises(InstanceError):
+        decompose(units)
+
+
+def test_lines_just_below_the_limit_are_counted_exactly() -> None:
+    matrix = np.full((3, 3), 2**59 // 3)
+    length, _, _ = decompose(matrix)
+    assert sum(length.tolist()) == 3 * (2**59 // 3)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.float16, np.float32])
+def test_arrays_of_every_type_go_in_rounds(kind: type[np.number]) -> None:
+    most = np.finfo(kind).max if np.issubdtype(kind, np.floating) else np.iinfo(kind).max
+    rounds = rounds_of(np.array([[0, most, most], [most, 0, most], [most, most, 0]], dtype=kind))
+    assert rounds.length.sum() == pytest.approx(2.0 * float(most), rel=1e-12)
+
+
+@pytest.mark.parametrize("entry", [5e-324, 1e-300, 1e300])
+def test_the_smallest_and_largest_numbers_go_in_rounds(entry: float) -> None:
+    rounds = rounds_of(np.full((2, 2), entry))
+    assert rounds.length.sum() == pytest.approx(2 * entry, rel=1e-12)
+
+
+@pytest.mark.parametrize("row", [[1e308, 1e308], [np.inf, -np.inf], [np.nan, 1.0], [-1.0, 2.0]])
+def test_a_sum_beyond_all_numbers_is_refused(row: list[float]) -> None:
+    with pytest.raises(InstanceError, match="finite sum"):
+        rounds_of(np.array([row, row]))

@@ -17,6 +17,7 @@ from moeopt.core.result import Status
 from moeopt.core.solve import solve
 from moeopt.transfers.bounds import makespan_bound
 from moeopt.transfers.generate import startups
+from moeopt.transfers.greedy import _attempts
 from moeopt.transfers.problem import Busy, Fabric, TransferProblem, Window
 
 SQUARES = st.integers(2, 6).map(lambda n: (n, n))
@@ -151,3 +152,11 @@ def test_an_absent_port_passes_nothing_on() -> None:
         plan = solve(problem, "greedy").plan
         assert plan.makespan_s == pytest.approx(3.0)
         assert absent not in {*plan.source.tolist(), *plan.destination.tolist()}
+
+
+@pytest.mark.parametrize(("messages", "restarts"), [(1, 20), (3, 120), (6, 3000), (8, 3000)])
+def test_chance_is_asked_more_often_the_more_orders_there_are(messages: int, restarts: int) -> None:
+    traffic = np.diag(np.ones(messages), 1)
+    problem = TransferProblem(traffic_bytes=traffic, bandwidth_bytes_per_s=1)
+    by_rule = 3
+    assert sum(1 for _ in _attempts(problem, 0)) == by_rule + restarts

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from transfers_draws import problems_with_plans
 
+import moeopt
 from moeopt.core.errors import InstanceError
 from moeopt.transfers import Busy, Fabric, TransferPlan, TransferProblem, Window
 from moeopt.transfers.validate import MAX_PORTS, impossible
@@ -229,3 +230,28 @@ def test_arrays_are_brought_to_their_shapes() -> None:
     assert stated.traffic_bytes.shape == (1, 4, 4)
     assert (stated.bandwidth_bytes_per_s, stated.receive_bytes_per_s) == (2.0, 3)
     assert msgspec.structs.replace(stated) == stated
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"traffic_bytes": TRAFFIC * 5e-324}, "at least 1e-300 s"),
+        ({"traffic_bytes": TRAFFIC * 1e-290, "bandwidth_bytes_per_s": 1e15}, "at least 1e-300 s"),
+        ({"startup_s": 1e300, "bandwidth_bytes_per_s": 1e15}, "must be at most 1e+300"),
+        ({"traffic_bytes": TRAFFIC * 1e290, "bandwidth_bytes_per_s": 1e-15}, "at most 1e+300"),
+        ({"windows": (Window(release_s=1e308),)}, "must be at most 1e+300"),
+    ],
+)
+def test_bytes_that_vanish_or_overflow_in_seconds_are_refused(
+    fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InstanceError) as error:
+        problem(**fields)
+    assert said in str(error.value)
+
+
+def test_magnitudes_at_the_limits_are_solved() -> None:
+    for unit in (1e-299, 1e290):
+        result = moeopt.solve(problem(traffic_bytes=TRAFFIC * unit))
+        assert result.objective == pytest.approx(8 * unit, rel=1e-9)
+        assert result.bound == pytest.approx(8 * unit, rel=1e-9)

@@ -11,7 +11,9 @@ import msgspec
 
 from moeopt.adapters.aws_lambda.calls import LayerRecord
 from moeopt.core.errors import InstanceError
+from moeopt.core.files import append_line, plain_size
 from moeopt.core.wing import Document
+from moeopt.traces.archive import require_small
 
 
 class _Line(Document, frozen=True, kw_only=True):
@@ -25,8 +27,8 @@ class _Line(Document, frozen=True, kw_only=True):
 class Recorder:
     """A file to which records are appended; several processes may share it.
 
-    Each record is one write at the file's end, so that a line is there whole or not at all. What
-    a killed process or a full disk left of one is cut off before the next is written.
+    A line is there whole or not at all: what a killed process left of one is cut off before the
+    next is written, and what a full disk took of one is taken back.
 
     Parameters
     ----------
@@ -42,8 +44,7 @@ class Recorder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         try:
-            with self._path.open("a+b") as file:
-                _cut_unfinished(file.fileno())
+            append_line(self._path, b"")
         except OSError as error:
             raise _unwritable(self._path, error) from None
 
@@ -51,17 +52,9 @@ class Recorder:
         """Append a record."""
         line = msgspec.json.encode(_Line(layer=record)) + b"\n"
         try:
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                written = os.write(file, line)
-            finally:
-                os.close(file)
+            append_line(self._path, line)
         except OSError as error:
             raise _unwritable(self._path, error) from None
-        if written < len(line):
-            raise InstanceError(
-                str(self._path), f"<{written} bytes>", "must take a whole line", "make room for it"
-            )
 
 
 def read_recording(path: str | os.PathLike[str]) -> tuple[LayerRecord, ...]:
@@ -72,10 +65,15 @@ def read_recording(path: str | os.PathLike[str]) -> tuple[LayerRecord, ...]:
     InstanceError
         If it cannot be read, or a line is no record: path and line are named.
     """
+    name = os.fspath(path)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        size = plain_size(name)
+        require_small(name, size, size)
+        data = Path(name).read_bytes()
+    except InstanceError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InstanceError(
             str(path), f"<{reason}>", "must be a readable file", "name a recording"
         ) from None
@@ -96,26 +94,10 @@ def read_recordings(paths: Iterable[str | os.PathLike[str]]) -> tuple[LayerRecor
 def _decoded(decoder: msgspec.json.Decoder[_Line], line: bytes, where: str) -> LayerRecord:
     try:
         return decoder.decode(line).layer
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = " ".join(str(error).split())
         rule = "must be a record as this library writes it"
         raise InstanceError(where, f"<{said}>", rule, "give another file") from None
-
-
-def _cut_unfinished(file: int) -> None:
-    """Cut off what stands behind the last whole line."""
-    end = os.fstat(file).st_size
-    size = 1 << 16
-    begin = end
-    while begin > 0:
-        at = max(0, begin - size)
-        found = os.pread(file, begin - at, at).rfind(b"\n")
-        if found >= 0:
-            begin = at + found + 1
-            break
-        begin = at
-    if begin < end:
-        os.ftruncate(file, begin)
 
 
 def _unwritable(path: Path, error: OSError) -> InstanceError:

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from moeopt.adapters.engines.placements import EnginePlacement, ModelLayers, require_experts
-from moeopt.core.arrays import IntArray, array_from_lists
+from moeopt.core.arrays import IntArray, array_from_lists, whole_array
 from moeopt.core.errors import InstanceError
-from moeopt.traces.archive import plain_size
+from moeopt.core.files import plain_size
 
 #: Largest file of text: the largest placement that is served today has a tenth of a megabyte.
 MAX_BYTES = 16 * 2**20
@@ -125,7 +125,7 @@ def read_json(path: str | os.PathLike[str], kind: type[_T], what: str) -> _T:
     name = os.fspath(path)
     try:
         return msgspec.json.decode(read_text(name), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         said = " ".join(str(error).split())[:120]
         raise InstanceError(
             name, f"<{said}>", f"must be {what}", "is it of another engine?"
@@ -142,7 +142,7 @@ def rows_of(path: str | os.PathLike[str], rows: Any) -> IntArray:
     """
     name = os.fspath(path)
     try:
-        table = array_from_lists(rows).astype(np.int64)
+        table = whole_array(array_from_lists(rows), "$")
     except InstanceError as error:
         raise error.under(f"{name}: table") from None
     if table.min(initial=0) < 0:

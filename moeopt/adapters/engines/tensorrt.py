@@ -118,14 +118,17 @@ def _parsed(name: str, data: bytes) -> tuple[dict[str, int], dict[int, list[int]
 
 def _lines(data: bytes) -> list[tuple[int, str]]:
     """Return the lines that say something, by number; a list that goes on is joined to one."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, list[str]]] = []
+    open_lists = 0
     for line, raw in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         text = _COMMENT.sub("", raw).rstrip()
-        if found and found[-1][1].count("[") > found[-1][1].count("]"):
-            found[-1] = (found[-1][0], f"{found[-1][1]} {text.strip()}")
+        if open_lists > 0:
+            found[-1][1].append(text.strip())
         elif text and text != "---":
-            found.append((line, text))
-    return found
+            found.append((line, [text]))
+            open_lists = 0
+        open_lists += text.count("[") - text.count("]")
+    return [(line, " ".join(parts)) for line, parts in found]
 
 
 def _entries(text: str, where: str) -> list[int]:

@@ -18,7 +18,9 @@ from moeopt.mip.answer import (
     MipAnswer,
     Verdict,
     checked_start,
+    disproved,
     judged,
+    least,
     tidy,
     with_start,
 )
@@ -31,9 +33,6 @@ from moeopt.mip.presolve import (
 )
 
 _log = logging.getLogger(__name__)
-
-#: A bound may be above a point's objective by this much of its largest term, not by more.
-_BOUND_TOLERANCE = 1e-5
 
 #: ``on_incumbent(x, bound)``: a better point or a better bound, or both; ``None`` for the other.
 OnIncumbent = Callable[[FloatArray | None, float | None], None]
@@ -185,13 +184,16 @@ class Backend:
             return Claim(verdict=Verdict.UNKNOWN, limit=Limit.TIME)
         if scaled.num_columns == 0:
             return Claim(verdict=Verdict.OPTIMAL, x=np.empty(0), bound=scaled.objective_offset)
-        claim = self.run(scaled, request)
+        claim = self._ran(scaled, request)
         if claim.verdict not in (Verdict.UNBOUNDED, Verdict.INFEASIBLE_OR_UNBOUNDED):
             return claim
+        if claim.verdict is Verdict.UNBOUNDED and math.isfinite(least(scaled)):
+            said = "it calls a model unbounded whose costly columns have bounds"
+            raise BackendError(self.name, said, "try another backend")
         # Solvers call a model unbounded when its relaxation is, whether or not a point exists.
         if request.out_of_time():
             return Claim(verdict=Verdict.UNKNOWN, limit=Limit.TIME)
-        any_point = self.run(
+        any_point = self._ran(
             without_costs(scaled), replace(request, on_incumbent=None, warm_start=None)
         )
         if any_point.verdict in (Verdict.OPTIMAL, Verdict.FEASIBLE):
@@ -200,12 +202,25 @@ class Backend:
             return Claim(verdict=Verdict.INFEASIBLE, build_s=claim.build_s)
         return Claim(verdict=Verdict.UNKNOWN, limit=any_point.limit)
 
+    def _ran(self, model: LinearModel, request: Request) -> Claim:
+        """Return what the solver claims; whatever it raises is its failure."""
+        try:
+            return self.run(model, request)
+        except BackendError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise BackendError(self.name, said, "try another backend") from error
+
     def _believed(
         self, model: LinearModel, scaled: LinearModel, factor: float, claim: Claim, request: Request
     ) -> MipAnswer:
         """Return the answer after checking the claimed point against the original model."""
         backend = self.version()
         bound = _finite(claim.bound, factor)
+        if claim.verdict is Verdict.OPTIMAL and claim.bound is not None and bound is None:
+            said = f"it calls its point optimal, and its bound is {claim.bound}"
+            raise BackendError(self.name, said, "try another backend")
         self._check_against(model, claim.verdict, bound, request.warm_start, "warm start")
         if claim.verdict is Verdict.INFEASIBLE:
             return MipAnswer(status=Status.INFEASIBLE, backend=backend)
@@ -228,6 +243,8 @@ class Backend:
         self, model: LinearModel, scaled: LinearModel, x: FloatArray, request: Request
     ) -> FloatArray | None:
         """Return `x` tidied, or ``None`` if it breaks the model and cannot be mended."""
+        if not _is_point(model, x):
+            return None
         x = tidy(model, x)
         if not model.violations(x):
             return x
@@ -235,11 +252,11 @@ class Backend:
             return None
         # An integer at 0.9999999 times a large coefficient: fix the integers, solve for the rest.
         try:
-            mended = self.run(with_fixed_integers(scaled, x), replace(request, on_incumbent=None))
+            mended = self._ran(with_fixed_integers(scaled, x), replace(request, on_incumbent=None))
         except BackendError as error:
             _log.debug("could not mend a point: %s", error)
             return None
-        if mended.x is None:
+        if mended.x is None or not _is_point(model, mended.x):
             return None
         x = tidy(model, mended.x)
         return None if model.violations(x) else x
@@ -255,12 +272,10 @@ class Backend:
         """Raise `BackendError` if a point that was checked disproves the claim."""
         if point is None:
             return
-        objective = model.evaluate(point)
-        size = max(abs(objective), float(np.abs(model.objective * point).max(initial=0.0)))
-        size = max(size, float(np.abs(model.objective).max(initial=0.0)))
         if verdict is Verdict.INFEASIBLE:
             said = f"it calls a model infeasible whose {name} is feasible"
-        elif bound is not None and bound > objective + _BOUND_TOLERANCE * size:
+        elif bound is not None and disproved(model, bound, point):
+            objective = model.evaluate(point)
             said = f"its bound {bound:g} is above the objective {objective:g} of its {name}"
         else:
             return
@@ -270,11 +285,16 @@ class Backend:
         if claim.x is None:
             said = f"no answer ({claim.verdict.name.lower()})"
         else:
-            broken = model.violations(tidy(model, claim.x))
+            point = _is_point(model, claim.x)
+            broken = model.violations(tidy(model, claim.x) if point else claim.x)
             said = f"its point breaks {len(broken)} conditions, first: {broken[0].message}"
         return BackendError(
             self.name, said, "try another backend, or units that bring the coefficients closer"
         )
+
+
+def _is_point(model: LinearModel, x: FloatArray) -> bool:
+    return x.shape == (model.num_columns,) and bool(np.isfinite(x).all())
 
 
 def _finite(bound: float | None, factor: float) -> float | None:

@@ -55,12 +55,6 @@ class Seen:
             self.tokens + other.tokens, self.size + other.size, self.windows + other.windows
         )
 
-    def less(self, other: Seen) -> Seen:
-        """Return what remains without the other."""
-        return Seen(
-            self.tokens - other.tokens, self.size - other.size, self.windows - other.windows
-        )
-
 
 def distance(seen: Seen, shares: FloatArray, evidence: float) -> float:
     """Return how far loads are from expected ones: the G statistic of two samples, over its mean.
@@ -156,7 +150,7 @@ class Span:
         self._evidence = 0.0
 
     def test(self, window: Seen, shares: FloatArray, evidence: float) -> Seen | None:
-        """Take in a window; return those of the span where they are of other loads.
+        """Take in a window; return those before it in the span where they are of other loads.
 
         Parameters
         ----------
@@ -165,19 +159,20 @@ class Span:
         shares, evidence
             What is expected of it, and the tokens of a layer that the expectation is worth.
         """
-        if self._seen is None or self._shares is None:
-            self._seen, self._shares, self._evidence = window, shares, evidence
-        else:
-            self._seen = self._seen.plus(window)
+        before = self._seen or Seen(np.zeros_like(window.tokens), 0.0, 0.0)
+        if self._shares is None:
+            self._shares, self._evidence = shares, evidence
+        self._seen = before.plus(window)
         if self._seen.windows < self._length:
             return None
-        seen, value = self._seen, distance(self._seen, self._shares, self._evidence)
+        value = distance(self._seen, self._shares, self._evidence)
         self.restart()
         alarmed = value > self.null.threshold(self._false_alarms)
         self._alarms = self._alarms + 1 if alarmed else 0
         if not alarmed or self._alarms >= _IN_A_ROW:
             self.null.learn(value)
-        return seen if alarmed else None
+        # Kept apart: beside a giant window, a difference of sums would be what rounding left.
+        return before if alarmed else None
 
 
 class Alarm:
@@ -205,18 +200,23 @@ class Alarm:
         return value if value <= null.threshold(probability) else None
 
     def test(self, window: Seen, shares: FloatArray, evidence: float) -> Seen | None:
-        """Take in a window; return the last windows where they are of other loads.
+        """Take in a window; return those before it that, like it, are of other loads.
 
         Parameters
         ----------
         window, shares, evidence
             As for `Span.test`.
+
+        Returns
+        -------
+        Seen | None
+            Maybe of no windows; ``None`` where nothing has changed.
         """
         for span in self._spans:
-            seen = span.test(window, shares, evidence)
-            if seen is not None:
+            before = span.test(window, shares, evidence)
+            if before is not None:
                 self.restart()
-                return seen
+                return before
         return None
 
     def restart(self) -> None:

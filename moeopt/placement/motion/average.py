@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from moeopt.core.arrays import FloatArray
+from moeopt.core.arrays import FloatArray, read_only
 from moeopt.placement.motion.alarm import Seen
 
 #: Windows that each average remembers; the last one forgets nothing.
@@ -18,6 +18,10 @@ _COMPARED = 256.0
 
 #: Mean squared errors below are rounding.
 _LEAST = 1e-12
+
+#: What is left of tokens is none below this share of a window's: it would fade to numbers so small
+#: that processors are slow with them, and never to 0.
+_GONE = 1e-100
 
 #: Share of an expert that errors are divided by at least, times 1 over the experts.
 _RARE = 0.1
@@ -60,6 +64,7 @@ class Averages:
             self._judge(window)
         self._windows += window.windows
         self._tokens *= _KEEPS[:, None, None]
+        self._tokens[self._tokens < _GONE * window.size] = 0.0
         self._tokens += window.tokens
         self._sizes = _KEEPS * self._sizes + window.size
         self._products = np.outer(_KEEPS, _KEEPS) * self._products + window.size
@@ -68,6 +73,11 @@ class Averages:
     def seen(self) -> Seen:
         """All windows since the change."""
         return Seen(self._tokens[-1].copy(), float(self._sizes[-1]), self._windows)
+
+    @property
+    def tokens(self) -> FloatArray:
+        """What each memory holds of every expert's tokens, ``(memories, layers, experts)``."""
+        return read_only(self._tokens)
 
     @property
     def gain(self) -> float:

@@ -182,20 +182,21 @@ class Estimate:
         shape = np.maximum(self.shares() * size[:, None, None], 1e-12)
         drawn = np.random.default_rng(seed).standard_gamma(shape)
         total = drawn.sum(axis=2, keepdims=True)
-        return np.asarray(drawn * (self._size / np.where(total > 0, total, 1.0)))
+        # Shares first: of few tokens the total may be so small that the quotient overflows.
+        return np.asarray(drawn / np.where(total > 0, total, 1.0) * self._size)
 
     def _step(self, window: Seen) -> None:
         """Test a window, begin anew where it is of another regime, and average it."""
         known = self.known
         expected = (self._averages.shares(), self._averages.evidence())
-        other = self._alarm.test(window, *expected) if known.windows else None
+        before = self._alarm.test(window, *expected) if known.windows else None
         young = known.since_change <= YOUNG
         changes, age = known.changes, known.since_change
-        if other is not None:
+        if before is not None:
             # What begins in one window is complete in the next: one change.
             changes += not (young and changes)
             age = 0
-            self._enter(self._like(window), other.less(window))
+            self._enter(self._like(window), before)
         elif young and changes and not self._returned:
             back = self._like(window, distance(window, *expected))
             if back is not None:

@@ -85,7 +85,7 @@ def report_html(problem: Any, plan: Any, result: Any = None, *, names: Names) ->
     pictures = pictures_of(problem, plan, result)
     tables = list(report.tables(problem, plan, result))
     # Plotly's own, if there is anything to draw.
-    scripts = [*([interactive.script()] if pictures else []), _asset("page.js")]
+    scripts = [*([_plotly()] if pictures else []), _asset("page.js")]
     parts = {
         "Pictures": markup.pictures(pictures),
         "Tables": markup.tables(tables, names),
@@ -156,6 +156,11 @@ def _require_true(problem: Any, plan: Any, result: Any) -> None:
 
 def _untrue(field: str, value: object, rule: str) -> InstanceError:
     return InstanceError(f"$.result.{field}", value, rule, "solve again, or leave the result out")
+
+
+def _plotly() -> str:
+    """Return plotly's script after the text of its licence, which it names but does not hold."""
+    return f"/*\n{_asset('plotly-licence.txt')}*/\n{interactive.script()}"
 
 
 @functools.cache

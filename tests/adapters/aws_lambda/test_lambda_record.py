@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def test_what_a_killed_writer_left_is_cut_off(tmp_path: Path) -> None:
     path.write_bytes(b'{"recording":')
     Recorder(path)(records[1])
     assert read_recording(path) == (records[1],)
+
+
+def test_what_a_full_disk_took_of_a_record_is_taken_back(tmp_path: Path) -> None:
+    """The same recorder goes on once there is room, and no line is torn."""
+    path = tmp_path / "full.jsonl"
+    records = drawn(0, 3)
+    recorder = Recorder(path)
+    recorder(records[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(InstanceError, match="must be a file that can be written"):
+            recorder(records[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    recorder(records[2])
+    assert read_recording(path) == (records[0], records[2])
 
 
 @pytest.mark.parametrize(

@@ -151,10 +151,10 @@ def spread_of(seconds: FloatArray, fitted: FloatArray) -> float:
 
 def _grows(amounts: FloatArray, seconds: FloatArray) -> bool:
     """Tell whether seconds grow with amounts beyond doubt, by Kendall's rank correlation."""
-    from scipy.stats import kendalltau
-
     if amounts.min() == amounts.max() or seconds.min() == seconds.max():
         return False
+    from scipy.stats import kendalltau
+
     found = kendalltau(amounts, seconds, alternative="greater")
     return bool(found.pvalue < _DOUBT)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from moeopt.core.errors import InstanceError
+from moeopt.core.files import write_atomically
 
 #: What the worker is called in a package, and the function's handler in it.
 WORKER = "moeopt_worker"
@@ -167,17 +168,18 @@ def write_image_context(
     for name, file in _worker_files().items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
-    (folder / "Dockerfile").write_text(
+        write_atomically(target, file.read_bytes())
+    # Last: no image is made of a folder that is half written.
+    dockerfile = (
         f"FROM public.ecr.aws/lambda/python:{runtime.removeprefix('python')}\n"
         # PyTorch's usual build brings CUDA along: the index of builds without it is an option.
         'ARG TORCH_OPTIONS=""\n'
         "RUN pip install --no-cache-dir numpy && \\\n"
         "    pip install --no-cache-dir ${TORCH_OPTIONS} torch\n"
         f"COPY {WORKER} ${{LAMBDA_TASK_ROOT}}/{WORKER}\n"
-        f'CMD ["{HANDLER}"]\n',
-        encoding="utf-8",
+        f'CMD ["{HANDLER}"]\n'
     )
+    write_atomically(folder / "Dockerfile", dockerfile.encode())
     registry = "ACCOUNT.dkr.ecr.REGION.amazonaws.com"
     image = f"{registry}/{WORKER}:latest"
     return [
