@@ -1,4 +1,4 @@
-"""What must not be left to solvers: impossible bounds, empty rows, tiny costs, constant terms."""
+"""What must not be left to solvers: impossible bounds, empty rows, extreme costs, constant terms."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from moeopt.core.arrays import FloatArray
+from moeopt.core.result import OPTIMALITY_TOLERANCE
+from moeopt.mip.answer import least
 from moeopt.mip.model import FEASIBILITY_TOLERANCE, LinearModel
 from moeopt.mip.names import NameBlock
 
@@ -64,6 +66,29 @@ def scaled_costs(model: LinearModel) -> tuple[LinearModel, float]:
         column_upper=upper,
     )
     return scaled, factor
+
+
+def within_reach(model: LinearModel, start: FloatArray) -> LinearModel:
+    """Return the model without what alone costs more than a known point: its optimum is the same.
+
+    A solver's tolerances are part of the largest cost, which is no good measure where no plan that
+    is any good pays it.
+
+    Parameters
+    ----------
+    start
+        A feasible point.
+    """
+    room = model.evaluate(start) - least(model)
+    free = model.integrality & (model.column_lower == 0.0) & (start == 0.0)
+    dear = free & (model.objective > room + OPTIMALITY_TOLERANCE * abs(room))
+    if not math.isfinite(room) or not dear.any():
+        return model
+    return replace(
+        model,
+        objective=np.where(dear, 0.0, model.objective),
+        column_upper=np.where(dear, 0.0, model.column_upper),
+    )
 
 
 def without_costs(model: LinearModel) -> LinearModel:

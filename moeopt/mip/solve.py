@@ -16,10 +16,11 @@ from moeopt.core import interrupts
 from moeopt.core.arrays import FloatArray
 from moeopt.core.errors import BackendError
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Status
-from moeopt.mip.answer import MipAnswer
+from moeopt.mip.answer import MipAnswer, checked_start
 from moeopt.mip.backends import backend_named, default_order
 from moeopt.mip.guard import solve_guarded
 from moeopt.mip.model import LinearModel
+from moeopt.mip.presolve import within_reach
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ def solve_model(
     started = time.perf_counter()
     if backend == "auto":
         backend = _ONLY.get() or backend
+    start = checked_start(model, warm_start)
+    model = model if start is None else within_reach(model, start)
     names = default_order(model) if backend == "auto" else (backend,)
     failures: list[BackendError] = []
     left: MipAnswer | None = None
@@ -114,7 +117,7 @@ def solve_model(
         try:
             answer = solve_guarded(
                 model, backend_named(name), time_limit_s=remaining_s, gap=gap, seed=seed,
-                threads=threads, warm_start=warm_start,
+                threads=threads, warm_start=start,
             )  # fmt: skip
         except BackendError as error:
             _log.info("%s", error)

@@ -197,12 +197,13 @@ atexit.register(lambda: print(len(children._idle)))
 def test_who_takes_over_has_the_only_child() -> None:
     """A child that is to replace a failed one is of no use where the next solver started one."""
     close_idle()
+    before = set(threading.enumerate())
     with pytest.raises(BackendError):
         solve_guarded(mip_models.knapsack(), broken.UNPICKLABLE, time_limit_s=50)
     solve_guarded(mip_models.knapsack(), backend_named("scip"), time_limit_s=50)
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.main_thread():
-            thread.join()
+    for thread in set(threading.enumerate()) - before:
+        if not thread.daemon:
+            thread.join(timeout=60)
     assert len(children._idle) == 1
 
 

@@ -15,13 +15,13 @@ import pytest
 import moeopt
 from moeopt.core.errors import BackendError
 from moeopt.core.result import Limit, Status
-from moeopt.mip import LinearModel, ModelBuilder, backend_named
+from moeopt.mip import LinearModel, ModelBuilder, backend_named, solve_model
 from moeopt.mip.answer import Claim, Verdict, judged
 from moeopt.mip.backends import cpsat, mathopt
 from moeopt.mip.backends.integers import whole_bounds, whole_rows
 from moeopt.mip.backends.record import Request
 from moeopt.mip.backends.scipy_ import SCIPY
-from moeopt.mip.presolve import scaled_costs
+from moeopt.mip.presolve import scaled_costs, within_reach
 
 PACKAGE = Path(moeopt.__file__).parent
 
@@ -172,6 +172,26 @@ def test_costs_far_apart_do_not_lift_the_bound(small: float, status: Status) -> 
     )  # fmt: skip
     assert answer.status is status
     assert answer.bound == (pytest.approx(small) if status is Status.OPTIMAL else 0.0)
+
+
+def test_a_cost_that_no_good_plan_pays_is_not_the_measure() -> None:
+    """A millionth of 1e9 is 1,000: beside it nothing could be said of an objective of 3."""
+    builder = ModelBuilder("dear")
+    x = builder.add_columns("x", 3, upper=1, integer=True, objective=[1e9, 2.0, 3.0])
+    builder.add_rows("one", 0, x, 1.0, lower=1.0)
+    model = builder.build()
+    for backend in ("highs", "scip", "cbc"):
+        blind = solve_model(model, backend)
+        assert (blind.status, blind.objective) == (Status.FEASIBLE, 2.0)
+        answer = solve_model(model, backend, warm_start=np.array([0.0, 0.0, 1.0]))
+        assert (answer.status, answer.objective) == (Status.OPTIMAL, 2.0)
+
+
+def test_what_the_start_itself_pays_stays() -> None:
+    builder = ModelBuilder("paid")
+    x = builder.add_columns("x", 2, upper=1, integer=True, objective=[1e9, 2.0])
+    builder.add_rows("both", np.arange(2), x, 1.0, lower=1.0)
+    assert within_reach(builder.build(), np.ones(2)).objective.tolist() == [1e9, 2.0]
 
 
 def test_costs_near_the_smallest_number_are_no_overflow() -> None:
