@@ -1,4 +1,4 @@
-"""What must not be left to solvers: impossible bounds, empty rows, extreme costs, constant terms."""
+"""What must not be left to solvers: impossible bounds, empty rows, extreme costs, constants."""
 
 from __future__ import annotations
 
