@@ -137,6 +137,10 @@ def _by_thresholds(search: _Search) -> bool:
     """Find the least threshold whose groups can be put together; tell whether any can."""
     weight = search.weight
     values = np.unique(weight[weight <= search.value * (1 + _CLOSE)])
+    if search.plan is not None and not values.size:
+        # All others take longer.
+        search.low = search.value
+        return True
     # Every expert is in some group: below the most of their least weights nothing can be.
     first = int(np.searchsorted(values, max(search.low * (1 - _CLOSE), _least_of_all(search))))
     last = len(values) - 1

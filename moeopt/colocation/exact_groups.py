@@ -144,20 +144,16 @@ def _table(sets: Sequence[tuple[int, ...]], experts: int) -> BoolArray:
 def _loads(layout: Layout, member: BoolArray) -> Loads:
     """Return what each model has on a device that holds these experts, arrays of (models, groups).
 
-    What experts of a group exchange needs no network.
+    What experts of a group exchange needs no network. What does is summed as it is: a difference
+    of sums would be something where all stays inside.
     """
     held = member.astype(np.float64)
-    inside = np.stack(
-        [
-            ((one @ traffic) * one).sum(axis=1)
-            for one, traffic in zip(held, layout.traffic, strict=True)
-        ]
-    )
-    sent = np.einsum("mke,me->mk", held, layout.sent)
-    received = np.einsum("mke,me->mk", held, layout.received)
+    pairs = list(zip(held, layout.traffic, strict=True))
     return Loads(
-        sent=np.maximum(sent - inside, 0.0),
-        received=np.maximum(received - inside, 0.0),
+        sent=np.stack([((one @ traffic) * (1.0 - one)).sum(axis=1) for one, traffic in pairs]),
+        received=np.stack(
+            [((one @ traffic.T) * (1.0 - one)).sum(axis=1) for one, traffic in pairs]
+        ),
         tokens=np.einsum("mke,me->mk", held, layout.tokens),
         held=np.asarray(member.any(axis=2), dtype=np.float64),
     )

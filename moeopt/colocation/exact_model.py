@@ -176,8 +176,7 @@ def start_model(problem: ColocationProblem, *, tighten: bool) -> Frame:
         pairs.append(_exchanging(layout, m, problem.experts_per_device))
         together.append(builder.add_columns(f"z{m}", (len(pairs[m]), devices), upper=1))
     bound_s = bound(problem)
-    # A power of two, so that dividing by it rounds nothing.
-    unit_s = 2.0 ** round(math.log2(bound_s)) if bound_s > 0 else 1.0
+    unit_s = _unit_s(layout, bound_s)
     holding = 0 if problem.objective == "communication" else devices
     holds = builder.add_columns("u", (problem.num_models, holding), upper=1)
     clocks = _add_clocks(builder, problem)
@@ -186,6 +185,17 @@ def start_model(problem: ColocationProblem, *, tighten: bool) -> Frame:
         problem, layout, builder, tighten, bound_s, unit_s, tuple(place), tuple(pairs),
         tuple(together), holds, clocks, total,
     )  # fmt: skip
+
+
+def _unit_s(layout: Layout, bound_s: float) -> float:
+    """Return a power of two near what plans take, so that dividing by it rounds nothing.
+
+    Where the bound says nothing, the busiest expert's bytes through the fastest port do.
+    """
+    line_bytes = np.maximum(layout.sent, layout.received) * layout.there[:, None]
+    port = max(kind.port for kind in device_classes(layout))
+    about_s = bound_s if bound_s > 0 else float(line_bytes.max()) / port
+    return 2.0 ** round(math.log2(about_s)) if about_s > 0 else 1.0
 
 
 def in_order(problem: ColocationProblem, layout: Layout, device: IntArray) -> IntArray:
