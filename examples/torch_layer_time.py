@@ -10,8 +10,9 @@ random routing.
     python examples/torch_layer_time.py intent.npz translation.npz
     python examples/torch_layer_time.py            # synthetic routing of the same shape
     python examples/torch_layer_time.py --backend gloo --tokens 64 --hidden 64 --inner 32  # no GPU
+    python examples/torch_layer_time.py --world 8 --experts 256 --top-k 8 --hidden 7168 --inner 2048
 
-The default shape is DeepSeek-V2-Lite's, in bf16.
+The default shape is DeepSeek-V2-Lite's, in bf16; the last one is DeepSeek-V3's.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=4096, help="of a worker")
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--inner", type=int, default=1408)
+    parser.add_argument("--experts", type=int, default=64, help="of synthetic routing")
+    parser.add_argument("--top-k", type=int, default=6, help="of synthetic routing")
+    parser.add_argument("--skew", type=float, default=0.7, help="its exponent of Zipf's law")
     parser.add_argument("--layers", type=int, help="only so many")
     parser.add_argument("--json", type=Path, help="write the figures there")
     args = parser.parse_args()
@@ -50,7 +54,8 @@ def main() -> None:
     if len(traces) < len(args.traces):
         parser.error("traces must have different names")
     choices = {name: (trace.expert_ids, trace.num_experts) for name, trace in traces.items()}
-    choices = choices or {"synthetic": (synthetic(), 64)}
+    made_up = synthetic(args.experts, args.top_k, args.skew)
+    choices = choices or {"synthetic": (made_up, args.experts)}
     figures = {}
     with Workers(args.world, args.backend) as workers:
         for name, (every, experts) in choices.items():
@@ -64,10 +69,12 @@ def main() -> None:
         args.json.write_text(json.dumps(figures, indent=1))
 
 
-def synthetic(tokens: int = 8192, layers: int = 4, experts: int = 64, top_k: int = 6) -> np.ndarray:
+def synthetic(
+    experts: int, top_k: int, skew: float, tokens: int = 8192, layers: int = 4
+) -> np.ndarray:
     """Return choices with popularities that fall off as Zipf's, drawn without repetition."""
     rng = np.random.default_rng(0)
-    popularity = rng.permuted(np.tile(np.arange(1, experts + 1) ** -0.7, (layers, 1)), axis=1)
+    popularity = rng.permuted(np.tile(np.arange(1, experts + 1) ** -skew, (layers, 1)), axis=1)
     keys = rng.exponential(size=(tokens, layers, experts)) / popularity
     return keys.argsort(axis=2)[..., :top_k]
 

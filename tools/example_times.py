@@ -26,6 +26,7 @@ OPTIONS = {
         "--backend", "gloo", "--tokens", "48", "--hidden", "32", "--inner", "16",
         "--slots", "72", "--layers", "1",
     ],
+    "torch_one_host.py": ["--backend", "gloo", "--world", "4", "--tiny"],
 }  # fmt: skip
 
 

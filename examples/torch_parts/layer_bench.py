@@ -66,11 +66,11 @@ class Bench:
         self.hidden = self._random(own, shape.tokens, shape.hidden) * shape.hidden**0.5
         gates = torch.rand(shape.tokens, shape.top_k, device=self.device, generator=own)
         self.gates = gates.softmax(dim=-1)
-        self.layer = ExpertParallel(*self._placed(Layout.contiguous(shape.experts, self.world)))
+        self.layer = ExpertParallel(*self.placed(Layout.contiguous(shape.experts, self.world)))
 
     def place(self, layout: Layout) -> None:
         """Go over to another plan."""
-        self.layer.adopt(*self._placed(layout))
+        self.layer.adopt(*self.placed(layout))
 
     def layer_s(self, ids: torch.Tensor) -> float:
         """Return the median seconds of the layer on the slowest rank."""
@@ -125,7 +125,8 @@ class Bench:
         if not off <= BF16:
             raise ArithmeticError(f"rank {self.rank}: outputs differ by {off:.2g}")
 
-    def _placed(self, layout: Layout) -> tuple[Layout, Experts]:
+    def placed(self, layout: Layout) -> tuple[Layout, Experts]:
+        """Return a layout, and the experts of this rank's slots."""
         return layout, Experts.of_slots(self.up, self.down, layout.experts_on(self.rank))
 
     def _random(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
@@ -133,19 +134,27 @@ class Bench:
         return (plain * shape[-1] ** -0.5).to(torch.bfloat16)
 
     def _slowest(self, work: Callable[[], Any]) -> float:
-        """Return the median seconds of the rank that takes longest."""
-        for _ in range(WARM_UP):
-            work()
-        dist.barrier()
-        clock = PhaseClock(self.device)
-        for _ in range(REPEATS):
-            clock.mark(None)
-            work()
-            clock.mark("compute")
-        seconds = float(np.median(clock.seconds()["compute"]))
-        median = torch.tensor(seconds, device=self.device, dtype=torch.float64)
-        dist.all_reduce(median, dist.ReduceOp.MAX)
-        return float(median)
+        return slowest_s(work, self.device)
+
+
+def slowest_s(work: Callable[[], Any], device: torch.device) -> float:
+    """Return the median seconds of something on the rank that takes longest."""
+    for _ in range(WARM_UP):
+        work()
+    dist.barrier()
+    clock = PhaseClock(device)
+    for _ in range(REPEATS):
+        clock.mark(None)
+        work()
+        clock.mark("compute")
+    return largest(float(np.median(clock.seconds()["compute"])), device)
+
+
+def largest(value: float, device: torch.device) -> float:
+    """Return the largest of the ranks' values."""
+    found = torch.tensor(value, device=device, dtype=torch.float64)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return float(found)
 
 
 def here() -> torch.device:

@@ -8,7 +8,8 @@ each step boundary, on its way during the step. The swap at the end copies no ex
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+import itertools
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,9 @@ class Migration:
         Over which weights travel, with the ranks of the layer's group. One of its own
         (``torch.distributed.new_group``) lets them travel while the layer's tokens do; with
         ``None`` they go over the layer's, in turns with its exchanges.
+    ordered
+        Whether a rank has one peer each way in a batch. Otherwise all pairs send at once, as
+        engines do: to measure what the order brings.
 
     Attributes
     ----------
@@ -81,10 +85,17 @@ class Migration:
     the optimizer the new parameters. Weights may not change on the way.
     """
 
-    def __init__(self, layer: ExpertParallel, layout: Layout, group: Any = None) -> None:
+    def __init__(
+        self,
+        layer: ExpertParallel,
+        layout: Layout,
+        group: Any = None,
+        *,
+        ordered: bool = True,
+    ) -> None:
         self._layer, self.layout = layer, layout
         self._group = layer.group if group is None else group
-        self._check()
+        self._check(ordered)
         old = layer.experts
         self._old: Experts | None = old
         self._versions = _versions(old)
@@ -92,7 +103,8 @@ class Migration:
         expert, self.plan = planned(layer.layout, layout, bytes_of_expert(old))
         was, wanted = layer.layout.experts_on(layer.rank), layout.experts_on(layer.rank)
         self._new, self._twins = _staged(old, was, wanted)
-        parts = [part for flows in self.plan.batches for part in _parts(flows)]
+        batches = self.plan.batches if ordered else _at_once(self.plan)
+        parts = [part for flows in batches for part in _parts(flows)]
         self.num_batches = len(parts)
         self._shelves = _Shelf(expert, was, old), _Shelf(expert, wanted, self._new)
         self._batches = deque(parts)
@@ -152,14 +164,14 @@ class Migration:
         self._old = None
         del self._shelves  # the old weights stand there, too
 
-    def _check(self) -> None:
+    def _check(self, ordered: bool) -> None:
         layer = self._layer
         ranks, wanted = _members(self._group), _members(layer.group)
         if ranks != wanted:
             rule = f"must have the layer's workers, {wanted}"
             raise InstanceError("group", f"<{ranks}>", rule, "name them in order")
         # First the same layouts everywhere: then all ranks refuse, or none.
-        _require_agreement(layer, self.layout, self._group)
+        _require_agreement(layer, self.layout, ordered, self._group)
         require_same_experts([layer.layout, self.layout])
 
     def _hindrance(self) -> int:
@@ -287,6 +299,15 @@ def _padded(layout: Layout, slots: int) -> IntArray:
     return table.ravel()
 
 
+def _at_once(plan: orders.Migration) -> list[list[orders.Flow]]:
+    """Return one batch in which every pair sends all that it has, or none."""
+    moves: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for flow in itertools.chain.from_iterable(plan.batches):
+        moves[flow.source, flow.destination] += flow.moves
+    flows = [orders.Flow(*pair, tuple(sorted(own))) for pair, own in sorted(moves.items())]
+    return [flows] if flows else []
+
+
 def _parts(flows: list[orders.Flow]) -> list[list[orders.Flow]]:
     """Return a batch cut into parts, in which no flow has too many experts."""
     longest = max(len(flow.moves) for flow in flows)
@@ -363,20 +384,20 @@ def _told(layer: ExpertParallel, numbers: list[int], group: Any) -> IntArray:
     return np.asarray(everyone.cpu().numpy())
 
 
-def _require_agreement(layer: ExpertParallel, layout: Layout, group: Any) -> None:
+def _require_agreement(layer: ExpertParallel, layout: Layout, ordered: bool, group: Any) -> None:
     """Raise unless all ranks are to do the same, and can: all of them raise, or none.
 
     The first operation on a group must be a collective (NCCL): it is this one.
     """
-    told = [_digest(layer, layout), int(_have_gradients(layer.experts))]
+    told = [_digest(layer, layout, ordered), int(_have_gradients(layer.experts))]
     digests, gradients = _told(layer, told, group).T
     if (digests != told[0]).any():
-        rule = "must be the same on every rank, as the weights' types and shapes must"
+        rule = "must be the same on every rank, and the order and the weights' shapes with it"
         raise InstanceError("layout", "<others elsewhere>", rule, "plan once, and send it to all")
     _require_nothing(gradients.max())
 
 
-def _digest(layer: ExpertParallel, layout: Layout) -> int:
+def _digest(layer: ExpertParallel, layout: Layout, ordered: bool) -> int:
     """Return a number for what is to be done, the same where that is the same."""
     digest = hashlib.sha256()
     for each in (layer.layout, layout):
@@ -384,5 +405,5 @@ def _digest(layer: ExpertParallel, layout: Layout) -> int:
         digest.update(each.slots_per_rank.astype(np.int64).tobytes())
         digest.update(each.share.astype(np.float64).tobytes())
     shapes = [(each.dtype, tuple(each.shape[1:])) for each in _weights(layer.experts)]
-    digest.update(repr(shapes).encode())
+    digest.update(repr((ordered, shapes)).encode())
     return int.from_bytes(digest.digest()[:8], "little", signed=True)

@@ -74,10 +74,19 @@ def test_outputs_stay_between_any_two_layouts_of_two_ranks(workers2, case, group
     check(found, *case[:2])
 
 
-@given(case=cases(4))
-def test_outputs_stay_between_any_two_layouts_of_four_ranks(workers4, case):
-    found = workers4.run(jobs.migrated, *case)
+@given(case=cases(4), ordered=st.booleans())
+def test_outputs_stay_between_any_two_layouts_of_four_ranks(workers4, case, ordered):
+    found = workers4.run(jobs.migrated, *case, ordered=ordered)
     check(found, *case[:2])
+
+
+def test_all_pairs_may_send_at_once(workers4):
+    old = Layout.contiguous(8, 4)
+    new = Layout.even(np.arange(8).reshape(4, 2).T.ravel(), old.slots_per_rank)
+    for ordered, batches in ((True, {2, 3}), (False, {1})):
+        found = workers4.run(jobs.migrated, old, new, [5] * 4, ordered=ordered)
+        check(found, old, new)
+        assert {each["batches"] for each in found} <= batches
 
 
 def test_the_same_layout_sends_nothing(workers2):
@@ -178,6 +187,7 @@ def test_what_is_wrong_is_said(workers2):
         assert said.pop("ranks").startswith("InstanceError: layouts: must have the same experts")
         rule = "InstanceError: layout: must be the same on every rank"
         assert said.pop("disagreement").startswith(rule)
+        assert said.pop("order").startswith(rule)
         assert said.pop("group").startswith("InstanceError: group: must have the layer's workers")
         for when, left in (("at once", 1), ("under way", 0)):
             assert f"on their way, {left} of 1 batches" in said.pop(when)

@@ -70,13 +70,13 @@ def are_exact(layer, weights):
     return all(torch.equal(found, exact) for found, exact in pairs)
 
 
-def migrated(old, new, tokens, group=True):
+def migrated(old, new, tokens, group=True, ordered=True):
     """Serve before, at every batch of, and after a migration."""
     weights = weights_of(old)
     layer = layer_of(old, weights)
     errors = [error_of(layer, weights, tokens, 0)]
     before = weakref.ref(layer.experts.up)
-    migration = Migration(layer, new, own_group() if group else None)
+    migration = Migration(layer, new, own_group() if group else None, ordered=ordered)
     steps, staged = 0, migration.staged_bytes
     while not migration.done:
         migration.advance()
@@ -151,6 +151,7 @@ def refusals(old, new):
     attempt("ranks", lambda: Migration(layer, Layout.contiguous(experts, ranks + 1)))
     elsewhere = new if dist.get_rank() else old
     attempt("disagreement", lambda: Migration(layer, elsewhere))
+    attempt("order", lambda: Migration(layer, new, ordered=dist.get_rank() == 0))
     alone = [dist.new_group([rank]) for rank in range(ranks)][dist.get_rank()]
     attempt("group", lambda: Migration(layer, new, alone))
 
