@@ -29,6 +29,7 @@ from moeopt.adapters.engines.eplb import rebalance_experts
 from moeopt.adapters.torch.layout import Layout
 from moeopt.adapters.torch.link import Link
 from moeopt.adapters.torch.workers import Workers
+from moeopt.bench.torch_orders import in_rounds
 from moeopt.core.table import Column, Table, print_tables
 from moeopt.transfers import TransferProblem
 
@@ -37,11 +38,11 @@ PAIR_KIB = (64, 256, 1024, 4096, 16384, 65536)
 TRAFFICS = ("balanced", "zipf", "incast")
 
 #: In place of the options of a shape: what processors do in seconds.
-TINY = {"tokens": 32, "hidden": 32, "inner": 16, "experts": 16, "top_k": 2, "slots": 20}
+TINY = {"tokens": 32, "hidden": 32, "inner": 16, "experts": 16, "top_k": 2}
 TINY_PAIR_KIB = (1, 64)
 
-#: Aurora's gain in throughput by colocation (arXiv 2410.17043).
-PUBLISHED = (1.28, 1.72)
+#: Utilisation of Aurora's two models over one alone, and over Lina's two (arXiv 2410.17043).
+PUBLISHED = ((1.57, 1.72), (1.28, 1.50))
 
 TIMEOUT_S = 1800.0
 
@@ -72,7 +73,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--world", type=int, default=2, help="workers, a GPU each")
     parser.add_argument("--backend", choices=("nccl", "gloo"), default="nccl")
     parser.add_argument("--pair-kib", type=int, nargs="+", default=PAIR_KIB)
-    parser.add_argument("--slots", type=int, default=72, help="of the plan that is migrated to")
+    parser.add_argument("--slots", type=int, help="of the plan that is migrated to")
     parser.add_argument("--tokens", type=int, default=4096, help="of a worker")
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--inner", type=int, default=1408)
@@ -83,6 +84,7 @@ def options() -> argparse.Namespace:
     args = parser.parse_args()
     if args.tiny:
         vars(args).update(TINY, pair_kib=TINY_PAIR_KIB)
+    args.slots = args.slots or args.world * -(-args.experts * 9 // (8 * args.world))
     if args.slots < args.experts or args.slots % args.world:
         parser.error("--slots must be a multiple of --world and at least --experts")
     return args
@@ -91,6 +93,8 @@ def options() -> argparse.Namespace:
 def exchange(workers: Workers, pair_kib: tuple[int, ...]) -> list[dict[str, Any]]:
     """Return seconds of each way to exchange, by traffic and bytes of a pair."""
     most = 1024 * max(pair_kib) * (workers.world - 1)
+    ports = np.arange(workers.world)
+    distance = (ports - ports[:, None]) % workers.world
     link = workers.run(host_jobs.link, most, timeout_s=TIMEOUT_S)[0]
     found = []
     for traffic in TRAFFICS:
@@ -99,14 +103,16 @@ def exchange(workers: Workers, pair_kib: tuple[int, ...]) -> list[dict[str, Any]
             problem = problem_of(rows * float(host_jobs.ROW_BYTES), link)
             plans = {
                 "one operation": None,
-                "shifted rounds": solve(problem, "shifted").plan,
+                "shifted rounds": in_rounds(problem, distance),
                 "transfer plan": solve(problem, "few_rounds").plan,
             }
             seconds = workers.run(host_jobs.exchange_s, plans, rows, timeout_s=TIMEOUT_S)[0]
             sent = problem.traffic_bytes
             busiest = float(max(sent.sum(axis=0).max(), sent.sum(axis=1).max()))
-            floor_s = busiest / link.bytes_per_s
-            found.append({"traffic": traffic, "pair_kib": kib, "floor_s": floor_s, **seconds})
+            floor_s = busiest / max(link.bytes_per_s, link.round_bytes_per_s)
+            rounds = len(np.unique(plans["transfer plan"].round_index))
+            case = {"traffic": traffic, "pair_kib": kib, "floor_s": floor_s, "rounds": rounds}
+            found.append({**case, **seconds})
     return found
 
 
@@ -182,13 +188,17 @@ def show_exchange(found: list[dict[str, Any]]) -> None:
     ways = ("one operation", "shifted rounds", "transfer plan")
     columns = [Column("traffic"), Column("a pair KiB", ",d"), Column("floor ms", ".3f")]
     columns += [Column(way, ".3f") for way in ways]
-    columns += [Column("plan over one", ".2f"), Column("over shifted", ".2f")]
+    columns += [Column("rounds", ",d"), Column("plan over one", ".2f"), Column("shifted", ".2f")]
     rows = []
     for each in found:
         one, shifted, plan = (each[way] for way in ways)
         ms = [1e3 * seconds for seconds in (each["floor_s"], one, shifted, plan)]
-        rows.append([each["traffic"], each["pair_kib"], *ms, plan / one, plan / shifted])
-    note = "floor: bytes of the busiest port over the rate of an even exchange; ms, medians"
+        ratios = (each["rounds"], plan / one, plan / shifted)
+        rows.append([each["traffic"], each["pair_kib"], *ms, *ratios])
+    note = (
+        "floor: bytes of the busiest port over the best rate of an even exchange; ms, medians of"
+        " exchanges that all ranks begin together; rounds: the plan's; ratios: the plan over others"
+    )
     print_tables([Table("exchange", columns, rows, note)])
 
 
@@ -200,14 +210,12 @@ def show_migration(found: dict[str, Any]) -> None:
         Column("idle ms", ".3f"),
         Column("serving ms", ".3f"),
         Column("passes", ",d"),
-        Column("a pass alone", ".3f"),
-        Column("slower", ".2f"),
+        Column("without ms", ".3f"),
         Column("lost ms", ".3f"),
     ]
     rows = []
     for name in ("ordered", "all at once"):
         each = found[name]
-        undisturbed_s = each["passes"] * found["pass_s"]
         rows.append(
             [
                 name,
@@ -215,12 +223,14 @@ def show_migration(found: dict[str, Any]) -> None:
                 1e3 * each["idle_s"],
                 1e3 * each["serving_s"],
                 each["passes"],
-                1e3 * found["pass_s"],
-                each["serving_s"] / undisturbed_s,
-                1e3 * (each["serving_s"] - undisturbed_s),
+                1e3 * each["without_s"],
+                1e3 * (each["serving_s"] - each["without_s"]),
             ]
         )
-    note = f"{found['sent_bytes']:,} bytes between ranks; a pass of the layer after every batch"
+    note = (
+        f"{found['sent_bytes']:,} bytes between ranks; idle: nothing is served; serving: a pass of"
+        " the layer after every batch; without: as many passes and no migration"
+    )
     print_tables([Table("migration", columns, rows, note)])
 
 
@@ -238,8 +248,9 @@ def show_colocated(found: dict[str, float]) -> None:
         for name, seconds in ways
     ]
     note = (
-        "throughput: over one after the other; published by Aurora: "
-        f"{PUBLISHED[0]} to {PUBLISHED[1]}. utilisation: experts computing, mean of the ranks"
+        "throughput: over one after the other. utilisation: experts computing, mean of the ranks."
+        " Aurora's simulations: utilisation {} to {} times that of one model alone,"
+        " {} to {} times Lina's".format(*PUBLISHED[0], *PUBLISHED[1])
     )
     print_tables([Table("colocated", columns, rows, note)])
 

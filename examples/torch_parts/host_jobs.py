@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch_parts.layer_bench import REPEATS, WARM_UP, Bench, Shape, here, largest, slowest_s
+from torch_parts.layer_bench import (
+    REPEATS,
+    WARM_UP,
+    Bench,
+    Shape,
+    here,
+    largest,
+    median_s,
+    slowest_s,
+)
 
 from moeopt.adapters.torch.colocated import Colocated, Tokens
 from moeopt.adapters.torch.exchange import SingleExchange, Sizes
@@ -46,7 +55,7 @@ def exchange_s(plans: Mapping[str, TransferPlan | None], rows: np.ndarray) -> di
     for name, plan in plans.items():
         way = SingleExchange() if plan is None else RoundsExchange(plan)
         route, out = way.route(sizes, ROW_BYTES), torch.zeros_like(right)
-        found[name] = slowest_s(lambda r=route, o=out: r.start(sent, o).wait(), device)
+        found[name] = slowest_s(lambda r=route, o=out: r.start(sent, o).wait(), device, apart=True)
         if not torch.equal(out, right):
             raise ArithmeticError(f"{name}: rank {rank} got other bytes than were sent")
     return found
@@ -80,22 +89,22 @@ def migration(shape: Shape, ids: np.ndarray, old: Layout, new: Layout) -> dict[s
     Returns
     -------
     dict
-        Bytes that all ranks sent, and seconds of a pass that nothing disturbs; of each order its
-        batches, its seconds while nothing is served, those while every batch is followed by a
-        pass, and how many passes that were. Seconds are of the slowest rank.
+        Bytes that all ranks sent; of each order its batches, its seconds while nothing is served,
+        those while every batch is followed by a pass, how many passes that were, and the seconds of
+        as many without a migration. Seconds are of the slowest rank.
     """
     bench = Bench(shape)
     own = torch.from_numpy(ids[bench.rank].astype(np.int64)).to(bench.device)
     group = dist.new_group()
     bench.place(old)
-    found: dict[str, Any] = {"pass_s": bench.layer_s(own)}
+    found: dict[str, Any] = {}
     for name, ordered in (("ordered", True), ("all at once", False)):
         taken: dict[bool, list[float]] = {False: [], True: []}
         for number in range(WARM_UP + 2 * REPEATS):
             bench.place(old)
             step = Migration(bench.layer, new, group, ordered=ordered)
             serving = number % 2 == 1
-            seconds = _gone_over(bench, step, own if serving else None)
+            seconds, passes = _gone_over(bench, step, own if serving else None)
             if number >= WARM_UP:
                 taken[serving].append(seconds)
         bench.require_right(own)
@@ -106,25 +115,43 @@ def migration(shape: Shape, ids: np.ndarray, old: Layout, new: Layout) -> dict[s
             "batches": step.num_batches,
             "idle_s": idle_s,
             "serving_s": serving_s,
-            "passes": step.num_batches + 1,
+            "passes": passes,
+            "without_s": _without(bench, own, passes),
         }
     sent = torch.tensor(step.sent_bytes, device=bench.device)
     dist.all_reduce(sent)
     return {**found, "sent_bytes": int(sent)}
 
 
-def _gone_over(bench: Bench, step: Migration, ids: torch.Tensor | None) -> float:
-    """Return the seconds from a migration's first batch to the swap, a pass after every batch."""
-    _settle(bench.device)
-    dist.barrier()
-    begun = time.perf_counter()
+def _gone_over(bench: Bench, step: Migration, ids: torch.Tensor | None) -> tuple[float, int]:
+    """Return the seconds from the first batch to the swap, and the passes, one to a batch."""
+    begun, passes = _settled(bench), 0
     while not step.done:
         step.advance()
+        passes += 1
         if ids is not None:
             bench.layer(bench.hidden, ids, bench.gates)
     step.finish()
-    _settle(bench.device)
-    return time.perf_counter() - begun
+    return _settled(bench) - begun, passes
+
+
+def _without(bench: Bench, ids: torch.Tensor, passes: int) -> float:
+    """Return the seconds of so many passes, taken as `_gone_over` takes them."""
+    seconds = []
+    for _ in range(WARM_UP + REPEATS):
+        begun = _settled(bench)
+        for _ in range(passes):
+            bench.layer(bench.hidden, ids, bench.gates)
+        seconds.append(_settled(bench) - begun)
+    return largest(float(np.median(seconds[WARM_UP:])), bench.device)
+
+
+def _settled(bench: Bench) -> float:
+    """Return the time when every rank's device has done all that it was given."""
+    if bench.device.type == "cuda":
+        torch.cuda.synchronize(bench.device)
+    dist.barrier()
+    return time.perf_counter()
 
 
 @torch.no_grad()
@@ -158,7 +185,7 @@ def colocated(shape: Shape, ids: np.ndarray, layouts: list[Layout]) -> dict[str,
     for layer, tokens in zip(models, given, strict=True):
         bench.layer = layer
         count = bench.layer.gate(*tokens).per_slot
-        busy_s += _median_s(_computation(bench, count), bench.device)
+        busy_s += median_s(_computation(bench, count), bench.device)
     return {
         "after_s": slowest_s(lambda: _one_by_one(models, given), bench.device),
         "turns_s": slowest_s(lambda: turns(given), bench.device),
@@ -184,25 +211,7 @@ def _computation(bench: Bench, count: list[int]) -> Callable[[], Any]:
     return lambda: experts(rows, ends, count)
 
 
-def _median_s(work: Callable[[], Any], device: torch.device) -> float:
-    """Return the median seconds of something on this rank."""
-    taken = []
-    for _ in range(WARM_UP + REPEATS):
-        _settle(device)
-        begun = time.perf_counter()
-        work()
-        _settle(device)
-        taken.append(time.perf_counter() - begun)
-    return float(np.median(taken[WARM_UP:]))
-
-
 def _mean(value: float, device: torch.device) -> float:
     found = torch.tensor(value, device=device, dtype=torch.float64)
     dist.all_reduce(found)
     return float(found) / dist.get_world_size()
-
-
-def _settle(device: torch.device) -> None:
-    """Wait until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -131,23 +131,33 @@ class Bench:
 
     def _random(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
         plain = torch.randn(*shape, device=self.device, dtype=torch.float32, generator=generator)
-        return (plain * shape[-1] ** -0.5).to(torch.bfloat16)
+        return plain.mul_(shape[-1] ** -0.5).to(torch.bfloat16)
 
     def _slowest(self, work: Callable[[], Any]) -> float:
         return slowest_s(work, self.device)
 
 
-def slowest_s(work: Callable[[], Any], device: torch.device) -> float:
-    """Return the median seconds of something on the rank that takes longest."""
+def slowest_s(work: Callable[[], Any], device: torch.device, *, apart: bool = False) -> float:
+    """Return the median seconds of something on the rank that takes longest.
+
+    With `apart` no rank begins again before all have ended.
+    """
+    return largest(median_s(work, device, apart=apart), device)
+
+
+def median_s(work: Callable[[], Any], device: torch.device, *, apart: bool = False) -> float:
+    """Return the median seconds of something on this rank; all begin together."""
     for _ in range(WARM_UP):
         work()
     dist.barrier()
-    clock = PhaseClock(device)
+    clock, nothing = PhaseClock(device), torch.zeros(1, device=device)
     for _ in range(REPEATS):
+        if apart:
+            dist.all_reduce(nothing)
         clock.mark(None)
         work()
         clock.mark("compute")
-    return largest(float(np.median(clock.seconds()["compute"])), device)
+    return float(np.median(clock.seconds()["compute"]))
 
 
 def largest(value: float, device: torch.device) -> float:

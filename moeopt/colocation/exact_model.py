@@ -176,7 +176,7 @@ def start_model(problem: ColocationProblem, *, tighten: bool) -> Frame:
         pairs.append(_exchanging(layout, m, problem.experts_per_device))
         together.append(builder.add_columns(f"z{m}", (len(pairs[m]), devices), upper=1))
     bound_s = bound(problem)
-    unit_s = _unit_s(layout, bound_s)
+    unit_s = _unit_s(problem, layout, bound_s)
     holding = 0 if problem.objective == "communication" else devices
     holds = builder.add_columns("u", (problem.num_models, holding), upper=1)
     clocks = _add_clocks(builder, problem)
@@ -187,12 +187,14 @@ def start_model(problem: ColocationProblem, *, tighten: bool) -> Frame:
     )  # fmt: skip
 
 
-def _unit_s(layout: Layout, bound_s: float) -> float:
+def _unit_s(problem: ColocationProblem, layout: Layout, bound_s: float) -> float:
     """Return a power of two near what plans take, so that dividing by it rounds nothing.
 
     Where the bound says nothing, the busiest expert's bytes through the fastest port do.
     """
-    line_bytes = np.maximum(layout.sent, layout.received) * layout.there[:, None]
+    dispatched = problem.objective == "communication"
+    carried = layout.there if dispatched else np.maximum(layout.there, layout.back)
+    line_bytes = np.maximum(layout.sent, layout.received) * carried[:, None]
     port = max(kind.port for kind in device_classes(layout))
     about_s = bound_s if bound_s > 0 else float(line_bytes.max()) / port
     return 2.0 ** round(math.log2(about_s)) if about_s > 0 else 1.0

@@ -182,7 +182,8 @@ def test_a_cost_that_no_good_plan_pays_is_not_the_measure() -> None:
     model = builder.build()
     for backend in ("highs", "scip", "cbc"):
         blind = solve_model(model, backend)
-        assert (blind.status, blind.objective) == (Status.FEASIBLE, 2.0)
+        assert blind.status is Status.FEASIBLE
+        assert blind.objective in (2.0, 3.0)
         answer = solve_model(model, backend, warm_start=np.array([0.0, 0.0, 1.0]))
         assert (answer.status, answer.objective) == (Status.OPTIMAL, 2.0)
 

@@ -171,6 +171,7 @@ def test_method_keeps_its_promise(wing, name, one):
 def test_no_wing_is_left_out():
     assert set(DRAWN) == set(wing_names())
     for wing, numbers in DRAWN.items():
+        assert numbers.fresh
         named = {*numbers.most, *numbers.fresh}
         assert named <= wing_named(wing).methods.keys()
 

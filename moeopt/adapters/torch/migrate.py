@@ -104,7 +104,7 @@ class Migration:
         was, wanted = layer.layout.experts_on(layer.rank), layout.experts_on(layer.rank)
         self._new, self._twins = _staged(old, was, wanted)
         batches = self.plan.batches if ordered else _at_once(self.plan)
-        parts = [part for flows in batches for part in _parts(flows)]
+        parts = [part for flows in batches for part in _parts(flows, layout.num_ranks)]
         self.num_batches = len(parts)
         self._shelves = _Shelf(expert, was, old), _Shelf(expert, wanted, self._new)
         self._batches = deque(parts)
@@ -308,12 +308,15 @@ def _at_once(plan: orders.Migration) -> list[list[orders.Flow]]:
     return [flows] if flows else []
 
 
-def _parts(flows: list[orders.Flow]) -> list[list[orders.Flow]]:
-    """Return a batch cut into parts, in which no flow has too many experts."""
+def _parts(flows: list[orders.Flow], ranks: int) -> list[list[orders.Flow]]:
+    """Return a batch cut into parts, in which no rank sends or receives too many experts."""
     longest = max(len(flow.moves) for flow in flows)
+    ends = ([flow.source for flow in flows], [flow.destination for flow in flows])
+    peers = max(int(np.bincount(side, minlength=ranks).max()) for side in ends)
+    most = max(1, MOST_AT_ONCE // peers)
     parts = []
-    for first in range(0, longest, MOST_AT_ONCE):
-        cut = slice(first, first + MOST_AT_ONCE)
+    for first in range(0, longest, most):
+        cut = slice(first, first + most)
         parts.append([orders.Flow(f.source, f.destination, f.moves[cut]) for f in flows])
     return parts
 

@@ -34,10 +34,14 @@ class Stream:
         How many there will be.
     experts
         Of the one layer.
+    even
+        Whether the window that comes over and over has as many tokens for every expert.
     """
 
-    def __init__(self, windows: int, experts: int) -> None:
+    def __init__(self, windows: int, experts: int, *, even: bool = False) -> None:
         self._windows, self._experts = windows, experts
+        growing = np.arange(1.0, experts + 1.0)[None] * 64.0
+        self._same = np.full_like(growing, 256.0) if even else growing
         self._dice = np.random.default_rng(12)
         self.shares = self._popularity()
 
@@ -47,7 +51,7 @@ class Stream:
         if number % REGIME == 0:
             self.shares = self._popularity()
         if 3 <= tenth < 8:
-            return np.arange(1.0, self._experts + 1.0)[None] * 64.0
+            return self._same
         if tenth == 2 and number == self._windows // 4:
             return np.floor(self._popularity() * _GIANT)[None]
         if tenth == 2 and number % 50:

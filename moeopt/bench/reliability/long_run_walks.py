@@ -43,6 +43,8 @@ class Walk(Protocol):
 class OnlinePolicy:
     """`Online` over a stream: 8 experts in 12 slots on 4 devices, experts dear to move.
 
+    Its equal windows can be evened out: where they cannot, it replans at every one.
+
     Parameters
     ----------
     windows
@@ -52,7 +54,7 @@ class OnlinePolicy:
     experts, devices, slots = 8, 4, 3
 
     def __init__(self, windows: int) -> None:
-        self._stream = Stream(windows, self.experts)
+        self._stream = Stream(windows, self.experts, even=True)
         timing = Timing(
             seconds_per_token=1e-6, dispatch_bytes_per_token=1.0, combine_bytes_per_token=3.0
         )
