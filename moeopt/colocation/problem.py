@@ -144,5 +144,4 @@ class ColocationProblem(Problem, frozen=True, kw_only=True, tag="colocation"):
         if self.expert_memory_bytes is not None:
             budget = np.asarray(self.expert_memory_bytes, dtype=np.float64)
             return np.broadcast_to(budget, (self.num_devices,))
-        memory = [device.memory_bytes for device in self.cluster.all_devices()]
-        return np.array([np.inf if m is None else float(m) for m in memory])
+        return self.cluster.memory_bytes()

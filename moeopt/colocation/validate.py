@@ -74,17 +74,20 @@ def _check_bandwidths(problem: ColocationProblem) -> None:
     if problem.num_devices == 1 or not any(_needs_network(model) for model in problem.models):
         return
     between = problem.cluster.num_nodes > 1
-    for n, node in enumerate(problem.cluster.all_nodes()):
+    first = 0
+    for group in problem.cluster.nodes:
+        node = group.resolved_node()
         device = node.resolved_device()
         rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
         if rate is None:
             name = "nic_bandwidth_bytes_per_s" if between else "device.link_bandwidth_bytes_per_s"
             raise InstanceError(
                 "$.cluster.nodes",
-                f"<node {n} without {name}>",
+                f"<node {first} without {name}>",
                 "must state its bandwidth: tokens travel",
                 "add it, or name a preset",
             )
+        first += group.count
 
 
 def _needs_network(model: ModelLayer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -147,8 +148,8 @@ class Cluster(Document, frozen=True, kw_only=True, omit_defaults=True):
         """Return every device, resolved, in order."""
         return [
             device
-            for node in self.all_nodes()
-            for device in [node.resolved_device()] * node.devices
+            for group, node in self._groups()
+            for device in [node.resolved_device()] * (group.count * node.devices)
         ]
 
     @property
@@ -163,12 +164,33 @@ class Cluster(Document, frozen=True, kw_only=True, omit_defaults=True):
 
     def device_node(self) -> IntArray:
         """Return the node of each device, shape ``(devices,)``."""
-        sizes = [node.devices for node in self.all_nodes()]
+        sizes = np.repeat(
+            [node.devices for _, node in self._groups()], [group.count for group in self.nodes]
+        )
         return np.repeat(np.arange(len(sizes)), sizes)
 
     def relative_speed(self) -> FloatArray:
         """Return the relative speed of each device, shape ``(devices,)``."""
-        return np.array([device.relative_speed for device in self.all_devices()])
+        return self.on_devices([n.resolved_device().relative_speed for _, n in self._groups()])
+
+    def memory_bytes(self) -> FloatArray:
+        """Return the memory of each device, ``inf`` where it is not stated, ``(devices,)``."""
+        memory = [node.resolved_device().memory_bytes for _, node in self._groups()]
+        return self.on_devices([np.inf if m is None else float(m) for m in memory])
+
+    def on_devices(self, values: Sequence[float]) -> FloatArray:
+        """Return for each device what belongs to its group of nodes, shape ``(devices,)``.
+
+        Parameters
+        ----------
+        values
+            One for each of `nodes`.
+        """
+        devices = [group.count * node.devices for group, node in self._groups()]
+        return np.repeat(np.asarray(values, dtype=np.float64), devices)
+
+    def _groups(self) -> list[tuple[NodeGroup, Node]]:
+        return [(group, group.resolved_node()) for group in self.nodes]
 
 
 def _require_rate(name: str, rate: float | None) -> None:

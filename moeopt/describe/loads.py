@@ -58,7 +58,11 @@ def window_counts(
 
 def total_counts(expert_ids: Routing, experts: int) -> FloatArray:
     """Return the tokens of each expert over the whole trace, shape ``(layers, experts)``."""
-    counts: FloatArray = window_counts(expert_ids, experts, max(1, len(expert_ids)))[0]
+    counts = np.zeros((expert_ids.shape[1] if expert_ids.ndim == 3 else 0, experts))
+    # In parts: places take eight times the room of experts, and new room takes longest of all.
+    for begin in range(0, max(1, len(expert_ids)), TOKENS_AT_ONCE):
+        part = expert_ids[begin : begin + TOKENS_AT_ONCE]
+        counts = counts + window_counts(part, experts, max(1, len(part)))[0]
     return counts
 
 

@@ -37,11 +37,12 @@ def port_bytes_per_s(cluster: Cluster) -> FloatArray:
     """
     between = cluster.num_nodes > 1
     rates = []
-    for node in cluster.all_nodes():
+    for group in cluster.nodes:
+        node = group.resolved_node()
         device = node.resolved_device()
         rate = node.nic_bandwidth_bytes_per_s if between else device.link_bandwidth_bytes_per_s
-        rates += [np.inf if rate is None else rate] * node.devices
-    return np.array(rates)
+        rates.append(np.inf if rate is None else rate)
+    return cluster.on_devices(rates)
 
 
 def topology_graph(cluster: Cluster) -> nx.Graph:

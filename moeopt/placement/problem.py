@@ -233,8 +233,7 @@ class PlacementProblem(Problem, frozen=True, kw_only=True, tag="placement"):
         """Return each device's bytes for experts, shape ``(devices,)``; ``inf`` if unlimited."""
         if self.expert_memory_bytes is not None:
             return _one_each(self.expert_memory_bytes, self.num_devices)
-        memory = [device.memory_bytes for device in self.cluster.all_devices()]
-        return np.array([np.inf if m is None else float(m) for m in memory])
+        return self.cluster.memory_bytes()
 
     def arrival_budget_bytes(self) -> tuple[FloatArray, FloatArray]:
         """Return the bytes that may arrive (C12, C13); ``inf`` if unlimited.

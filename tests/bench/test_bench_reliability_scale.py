@@ -92,7 +92,7 @@ def test_operations_are_measured_in_order_and_sent_what_they_returned() -> None:
         ("double", 10),
         ("look at each", 20),
     ]
-    assert run.measured[1].cpu_s >= 0.1
+    assert run.measured[1].cpu_s > 0.05
     assert run.measured[1].peak_bytes > MIB
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moeopt.core.errors import InstanceError
 from moeopt.describe.cluster import Cluster, Device, Node, NodeGroup
+from moeopt.describe.topology import port_bytes_per_s
 
 groups = st.lists(
     st.builds(
@@ -67,3 +69,22 @@ def test_rates_with_which_seconds_would_vanish_or_overflow_are_refused(rate: flo
         Device(link_bandwidth_bytes_per_s=rate)
     with pytest.raises(InstanceError, match="nic_bandwidth_bytes_per_s"):
         Node(nic_bandwidth_bytes_per_s=rate)
+
+
+def test_a_million_nodes_are_counted_by_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads an instance asks for these arrays, whatever number stands there."""
+    asked = []
+    resolved = Node.resolved_device
+
+    def noted(node: Node) -> Device:
+        asked.append(node)
+        return resolved(node)
+
+    groups = (NodeGroup(node=Node(device=Device(memory_bytes=5)), count=999_999),)
+    cluster = Cluster(nodes=(*groups, NodeGroup(node=Node(devices=2))))
+    monkeypatch.setattr(Node, "resolved_device", noted)
+    views = (cluster.relative_speed(), cluster.memory_bytes(), port_bytes_per_s(cluster))
+    assert [view.shape for view in (*views, cluster.device_node())] == [(1_000_001,)] * 4
+    assert views[1][-3:].tolist() == [5.0, np.inf, np.inf]
+    assert len(cluster.all_devices()) == 1_000_001
+    assert len(asked) == 4 * 2

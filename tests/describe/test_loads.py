@@ -31,6 +31,23 @@ def counted(routing: np.ndarray) -> np.ndarray:
     return counts
 
 
+def test_a_long_trace_is_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places of all entries at once would take eight times the trace."""
+    longest = []
+    whole = loads.window_counts
+
+    def noted(expert_ids: np.ndarray, *rest: int) -> np.ndarray:
+        longest.append(len(expert_ids))
+        return whole(expert_ids, *rest)
+
+    monkeypatch.setattr(loads, "window_counts", noted)
+    tokens = 2 * loads.TOKENS_AT_ONCE + 7
+    ids = np.random.default_rng(0).integers(0, EXPERTS, (tokens, 3, 2), dtype=np.uint8)
+    expected = [np.bincount(ids[:, layer].ravel(), minlength=EXPERTS) for layer in range(3)]
+    np.testing.assert_array_equal(loads.total_counts(ids, EXPERTS), expected)
+    assert max(longest) == loads.TOKENS_AT_ONCE
+
+
 def test_windows_hold_consecutive_tokens(routing: np.ndarray) -> None:
     windows = loads.window_counts(routing, EXPERTS, 4)
     assert windows.shape == (2, 3, EXPERTS)

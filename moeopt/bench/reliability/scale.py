@@ -81,8 +81,9 @@ def run(setting: Setting) -> Report:
             trials += trials_of(ladder, runs)
             report.tables.append(table_of(ladder, runs))
     note = (
-        f"growth is fitted over the {FITTED} largest sizes, by processor time and by the memory"
-        f" that an operation adds; not told below {LEAST_S} s or {memory_text(LEAST_BYTES)}"
+        f"growth is fitted over the {FITTED} largest sizes, by the program's own processor time"
+        " (not the kernel's for it) and by the memory that an operation adds;"
+        f" not told below {LEAST_S} s or {memory_text(LEAST_BYTES)}"
     )
     report.add(report_of("scale", trials, note))
     return report
