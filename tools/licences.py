@@ -74,7 +74,8 @@ def stated_licence(package: str) -> str:
     """Return the licence in an installed package's own words; nothing where it states none."""
     told = metadata.metadata(package)
     classified = [line for line in told.get_all("Classifier", []) if line.startswith("License ::")]
-    text = str(told["License-Expression"] or told["License"] or "")
+    # Not by brackets: where the backport of importlib.metadata is loaded, what is missing raises.
+    text = str(told.get("License-Expression") or told.get("License") or "")
     # Some put the whole text there.
     return text if text and "\n" not in text else " AND ".join(classified)
 

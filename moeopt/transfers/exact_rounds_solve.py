@@ -51,7 +51,11 @@ def solve_rounds(
         answer = _ask(model, context, start)
         if answer.x is None:
             return _outcome(problem, incumbent, answer, build_s, frame)
-        chosen, length = _settled(frame, answer.x)
+        settled = _settled(frame, answer.x, context)
+        if settled is None:
+            answer = replace(answer, limit=Limit.TIME)
+            return _outcome(problem, incumbent, answer, build_s, frame)
+        chosen, length = settled
         if length is not None:
             break
         model, start = _without_set(frame, model, chosen), None
@@ -100,10 +104,17 @@ def _rounds_of_plan(problem: TransferProblem, plan: TransferPlan) -> Rounds:
     return Rounds(sent.max(axis=1, initial=0.0), peer, sent)
 
 
-def _settled(frame: RoundsModel, x: FloatArray) -> tuple[IntArray, FloatArray | None]:
-    """Return the matchings of a point and their exact lengths, ``None`` if there are none."""
+def _settled(
+    frame: RoundsModel, x: FloatArray, context: Context
+) -> tuple[IntArray, FloatArray | None] | None:
+    """Return the matchings of a point and their exact lengths, ``None`` if there are none.
+
+    Nothing at all is returned if there was no time to find out.
+    """
     chosen = _chosen(frame, x)
-    length = _lengths(frame, chosen)
+    length = _lengths(frame, chosen, context)
+    if length is None:
+        return None
     total = 1.0 if frame.problem.objective == "rounds" else np.inf
     short = np.maximum(frame.need - length @ frame.member[chosen], 0.0)
     if frame.used is None and (short > 0).any():
@@ -129,14 +140,18 @@ def _chosen(frame: RoundsModel, x: FloatArray) -> IntArray:
     return np.union1d(chosen, frame.member[:, left_out].argmax(axis=0))
 
 
-def _lengths(frame: RoundsModel, chosen: IntArray) -> FloatArray:
-    """Return lengths of least sum with which these matchings alone send everything."""
+def _lengths(frame: RoundsModel, chosen: IntArray, context: Context) -> FloatArray | None:
+    """Return lengths of least sum with which these matchings alone send everything.
+
+    Zeros if there are none, ``None`` if there was no time.
+    """
     builder = ModelBuilder("lengths")
     length = builder.add_columns("l", len(chosen), objective=1.0)
     pair, matching = np.nonzero(frame.member[chosen].T)
     builder.add_rows("C1", pair, length[matching], 1.0, lower=frame.need, count=len(frame.need))
-    x = solve_model(builder.build()).x
-    return np.zeros(len(chosen)) if x is None else x
+    answer = _ask(builder.build(), context, None)
+    infeasible = answer.status is Status.INFEASIBLE
+    return np.zeros(len(chosen)) if infeasible else answer.x
 
 
 def _without_set(frame: RoundsModel, model: LinearModel, chosen: IntArray) -> LinearModel:

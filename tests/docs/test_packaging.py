@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.message
 import re
 import subprocess
 import sys
@@ -66,6 +67,22 @@ def test_the_page_of_dependencies_says_what_is_installed(
     ]
     licences.write()
     assert licences.differences()[0] == "pandas is not on the page"
+
+
+def test_a_field_that_is_missing_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backport of importlib.metadata, which others may load, raises by brackets."""
+
+    class Strict(email.message.Message):
+        def __getitem__(self, name: str) -> Any:
+            found = self.get(name)
+            if found is None:
+                raise KeyError(name)
+            return found
+
+    told = Strict()
+    told["Classifier"] = "License :: OSI Approved :: MIT License"
+    monkeypatch.setattr(licences.metadata, "metadata", lambda package: told)
+    assert licences.stated_licence("any") == "License :: OSI Approved :: MIT License"
 
 
 def test_both_bounds_are_there_and_versions_tried_lie_at_them() -> None:

@@ -15,9 +15,10 @@ from moeopt.core.errors import InstanceError
 from moeopt.core.result import Limit, Status
 from moeopt.core.solve import solve
 from moeopt.core.stop import Context
-from moeopt.mip import solve_model
+from moeopt.mip import LinearModel, MipAnswer, solve_model
 from moeopt.testing.conformance.transfers_oracle import brute_force
 from moeopt.testing.strategies import transfer_problems
+from moeopt.transfers import exact_rounds_solve
 from moeopt.transfers.exact import build, model_of, refuses_exact, run_exact
 from moeopt.transfers.plan import TransferPlan, evaluate, violations
 from moeopt.transfers.problem import Busy, Fabric, TransferProblem, Window
@@ -184,6 +185,36 @@ def test_without_time_the_known_plan_and_a_bound_are_left(stated: TransferProble
     assert violations(stated, outcome.plan) == []
     assert 0 < outcome.bound <= evaluate(stated, outcome.plan).objective
     assert outcome.limit is Limit.TIME
+
+
+def test_with_a_limit_every_model_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one a solver that dies takes the caller with it, and one that hangs never ends."""
+    limits = []
+    whole = exact_rounds_solve.solve_model
+
+    def noted(model: LinearModel, **options: Any) -> MipAnswer:
+        limits.append(options.get("time_limit_s"))
+        return whole(model, **options)
+
+    monkeypatch.setattr(exact_rounds_solve, "solve_model", noted)
+    stated = problem(THREE, startup_s=1.0, startup_per="round", peers="one")
+    assert solve(stated, "exact", time_limit_s=50).status is Status.OPTIMAL
+    assert len(limits) > 1
+    assert None not in limits
+
+
+def test_lengths_that_there_was_no_time_for_cut_nothing_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stated = problem(THREE, startup_s=1.0, startup_per="round", peers="one")
+    best = solve(stated, "exact").objective
+    monkeypatch.setattr(exact_rounds_solve, "_lengths", lambda *arguments: None)
+    result = solve(stated, "exact", time_limit_s=50)
+    assert result.plan is not None
+    assert result.bound is not None
+    assert best is not None
+    assert result.bound <= best * (1 + 1e-6) <= result.objective * (1 + 2e-6)
+    assert result.limit is Limit.TIME or result.status is Status.OPTIMAL
 
 
 def test_a_warm_start_is_never_made_worse() -> None:
