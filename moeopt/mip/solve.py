@@ -31,6 +31,10 @@ _ENGINE = {"highs": "highs", "scipy": "highs"}
 _CONFIRM_FACTOR = 2.0
 _CONFIRM_LEAST_S = 1.0
 
+#: Linear programs with more entries are asked of one solver: what they prove can be doubted less,
+#: and a second opinion costs as much as the first.
+_SMALL_PROGRAM = 5_000
+
 #: A backend that stops with nothing before this share of the time is left has given up.
 _EARLY_SHARE = 0.1
 
@@ -156,15 +160,21 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
     """
     proven = answer.status in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED)
     second = _second_opinion(model, name)
-    if not proven or second is None or not model.integrality.any():
+    program = not model.integrality.any()
+    if not proven or second is None or (program and model.A.nnz > _SMALL_PROGRAM):
         return answer
     limit_s = max(_CONFIRM_LEAST_S, _CONFIRM_FACTOR * answer.solve_s)
     limit_s = limit_s if left_s is None else min(limit_s, left_s)
     if limit_s <= 0:
         return answer
+    # A small program takes a millisecond, and a process in which it could be stopped a second.
+    unlimited = program and left_s is None
     try:
         other = solve_guarded(
-            model, backend_named(second), time_limit_s=limit_s, warm_start=answer.x
+            model,
+            backend_named(second),
+            time_limit_s=None if unlimited else limit_s,
+            warm_start=answer.x,
         )
     except BackendError as error:
         _log.info("no second opinion: %s", error)
@@ -175,7 +185,7 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
             answer.backend, answer.status, answer.objective, other.backend, other.objective,
         )  # fmt: skip
         return replace(other, solve_s=answer.solve_s + other.solve_s)
-    if other.status is not answer.status:
+    if program or other.status is not answer.status:
         return answer
     backend = f"{answer.backend}, confirmed by {other.backend}"
     return replace(answer, backend=backend, solve_s=answer.solve_s + other.solve_s)

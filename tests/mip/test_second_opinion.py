@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import mip_models
 import pytest
 
 from moeopt.core.result import Status
@@ -27,6 +28,16 @@ def test_a_lie_is_found_out_whoever_tells_it() -> None:
     honest = solve_model(model, "scip")
     lie = replace(honest, objective=2457.6, bound=2457.6, x=None)
     assert confirmed(model, lie, "highs", None).objective == pytest.approx(2048.0)
+
+
+@pytest.mark.parametrize("left_s", [None, 50.0])
+def test_a_lie_about_a_small_linear_program_is_found_out(left_s: float | None) -> None:
+    model = mip_models.knapsack().relaxed()
+    honest = solve_model(model, "scip")
+    assert honest.objective is not None
+    lie = replace(honest, objective=honest.objective + 2, bound=honest.objective + 2)
+    assert confirmed(model, lie, "highs", left_s).objective == pytest.approx(honest.objective)
+    assert confirmed(model, honest, "highs", left_s) is honest
 
 
 def test_a_false_infeasible_is_found_out() -> None:
