@@ -37,11 +37,30 @@ PLACEMENTS = ("contiguous", "EPLB", "ours", "clairvoyant")
 def main() -> None:
     """Read the options, start the workers, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("traces", nargs="*", help="routing traces (.npz)")
     parser.add_argument("--world", type=int, default=2, help="workers, a GPU each")
+    args, choices = options(parser)
+    if args.world < 2:
+        parser.error("--world must be at least 2: torch_ranks_in_turn.py needs one GPU only")
+    figures = {}
+    with Workers(args.world, args.backend) as workers:
+        for name, (ids, experts) in choices.items():
+            shape = Shape(args.hidden, args.inner, experts, ids.shape[2], args.tokens)
+            constants = workers.run(calibrate, shape)[0]
+            figures[name] = run(workers, shape, constants, ids, args.slots or experts)
+            show_constants(name, shape, constants)
+    show(figures)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1))
+
+
+def options(
+    parser: argparse.ArgumentParser,
+) -> tuple[argparse.Namespace, dict[str, tuple[np.ndarray, int]]]:
+    """Return the options, and choices of experts with the number of experts, by name."""
+    parser.add_argument("traces", nargs="*", help="routing traces (.npz)")
     parser.add_argument("--backend", choices=("nccl", "gloo"), default="nccl")
-    parser.add_argument("--slots", type=int, help="of all workers; more than experts: replicas")
-    parser.add_argument("--tokens", type=int, default=4096, help="of a worker")
+    parser.add_argument("--slots", type=int, help="of all ranks; more than experts: replicas")
+    parser.add_argument("--tokens", type=int, default=4096, help="of a rank")
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--inner", type=int, default=1408)
     parser.add_argument("--experts", type=int, default=64, help="of synthetic routing")
@@ -53,20 +72,12 @@ def main() -> None:
     traces = {Path(name).stem: read_trace(name) for name in args.traces}
     if len(traces) < len(args.traces):
         parser.error("traces must have different names")
-    choices = {name: (trace.expert_ids, trace.num_experts) for name, trace in traces.items()}
-    made_up = synthetic(args.experts, args.top_k, args.skew)
-    choices = choices or {"synthetic": (made_up, args.experts)}
-    figures = {}
-    with Workers(args.world, args.backend) as workers:
-        for name, (every, experts) in choices.items():
-            ids = every[:, : args.layers]
-            shape = Shape(args.hidden, args.inner, experts, ids.shape[2], args.tokens)
-            constants = workers.run(calibrate, shape)[0]
-            figures[name] = run(workers, shape, constants, ids, args.slots or experts)
-            show_constants(name, shape, constants)
-    show(figures)
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=1))
+    choices = {
+        name: (trace.expert_ids[:, : args.layers], trace.num_experts)
+        for name, trace in traces.items()
+    }
+    made_up = synthetic(args.experts, args.top_k, args.skew)[:, : args.layers]
+    return args, choices or {"synthetic": (made_up, args.experts)}
 
 
 def synthetic(
@@ -83,24 +94,34 @@ def run(
     workers: Workers, shape: Shape, constants: Constants, ids: np.ndarray, slots: int
 ) -> dict[str, list[dict[str, float]]]:
     """Return measured and predicted figures of each placement, layer by layer."""
-    history, served = np.array_split(ids, 2)
-    per_rank = [
-        part[np.arange(shape.tokens) % len(part)] for part in np.array_split(served, workers.world)
-    ]
-    dealt = np.stack(per_rank).transpose(2, 0, 1, 3)
-    known = [counts(part, shape.experts) for part in (history, dealt.transpose(1, 2, 0, 3))]
-    tables = placements(*known, slots, workers.world)
-    share = np.full(workers.world, slots // workers.world)
-    usual = Layout.contiguous(shape.experts, workers.world).slots_per_rank
+    dealt, tables = planned(shape, ids, slots, workers.world)
     found = {}
-    for name, table in tables.items():
-        here = usual if name == "contiguous" else share
+    for name, (table, here) in tables.items():
         times = workers.run(measure, shape, dealt, table[None], here)[0][0]
         found[name] = [
             figures_of(shape, constants, Layout.even(table[layer], here), dealt[layer], *time)
             for layer, time in enumerate(times)
         ]
     return found
+
+
+def planned(
+    shape: Shape, ids: np.ndarray, slots: int, world: int
+) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Return what each rank's tokens choose, ``(layers, ranks, tokens, top_k)``, and placements.
+
+    Of each placement the expert in each slot, ``(layers, slots)``, and the slots of each rank.
+    """
+    history, served = np.array_split(ids, 2)
+    per_rank = [part[np.arange(shape.tokens) % len(part)] for part in np.array_split(served, world)]
+    dealt = np.stack(per_rank).transpose(2, 0, 1, 3)
+    known = [counts(part, shape.experts) for part in (history, dealt.transpose(1, 2, 0, 3))]
+    usual = Layout.contiguous(shape.experts, world).slots_per_rank
+    share = np.full(world, slots // world)
+    return dealt, {
+        name: (table, usual if name == "contiguous" else share)
+        for name, table in placements(*known, slots, world).items()
+    }
 
 
 def placements(
@@ -138,8 +159,7 @@ def figures_of(
     port_bytes: int,
 ) -> dict[str, float]:
     """Return one layer's figures: measured, floor, predicted."""
-    sent = np.stack([np.bincount(rank.ravel(), minlength=shape.experts) for rank in ids])
-    traffic = layout.served(sent.astype(np.float64))
+    traffic = layout.served(sent_rows(ids, shape.experts))
     floor_s = compute_s + 2 * port_bytes / constants.rate
     load = traffic.sum(axis=0)
     return {
@@ -149,6 +169,12 @@ def figures_of(
         "over_floor": layer_s / floor_s,
         "predicted_s": predicted_s(shape, constants, traffic),
     }
+
+
+def sent_rows(ids: np.ndarray, experts: int) -> np.ndarray:
+    """Return the rows from each rank to each expert, of choices ``(ranks, tokens, top_k)``."""
+    sent = np.stack([np.bincount(rank.ravel(), minlength=experts) for rank in ids])
+    return sent.astype(np.float64)
 
 
 def predicted_s(shape: Shape, constants: Constants, traffic: np.ndarray) -> float:

@@ -84,6 +84,8 @@ def options() -> argparse.Namespace:
     args = parser.parse_args()
     if args.tiny:
         vars(args).update(TINY, pair_kib=TINY_PAIR_KIB)
+    if args.world < 2:
+        parser.error("--world must be at least 2: nothing is exchanged by one worker")
     args.slots = args.slots or args.world * -(-args.experts * 9 // (8 * args.world))
     if args.slots < args.experts or args.slots % args.world:
         parser.error("--slots must be a multiple of --world and at least --experts")

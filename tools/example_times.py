@@ -27,6 +27,10 @@ OPTIONS = {
         "--slots", "72", "--layers", "1",
     ],
     "torch_one_host.py": ["--backend", "gloo", "--world", "4", "--tiny"],
+    "torch_ranks_in_turn.py": [
+        "--backend", "gloo", "--tokens", "32", "--hidden", "32", "--inner", "16",
+        "--slots", "72", "--layers", "1",
+    ],
 }  # fmt: skip
 
 

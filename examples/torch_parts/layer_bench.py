@@ -86,11 +86,15 @@ class Bench:
         dist.all_reduce(rows, dist.ReduceOp.MAX)
         return turn.per_slot, int(rows) * self.hidden.shape[1] * self.hidden.element_size()
 
-    def compute_s(self, count: list[int]) -> float:
-        """Return the median seconds of the experts alone on the slowest rank, of so many rows."""
+    def compute_s(self, count: list[int], experts: Experts | None = None) -> float:
+        """Return the median seconds of the experts alone on the slowest rank, of so many rows.
+
+        The experts are the layer's, or those given.
+        """
+        computed = experts or self.layer.experts
         ends = torch.tensor(count, device=self.device).cumsum(0).to(torch.int32)
         rows = self.hidden[torch.arange(sum(count), device=self.device) % len(self.hidden)]
-        return self._slowest(lambda: self.layer.experts(rows, ends, count))
+        return self._slowest(lambda: computed(rows, ends, count))
 
     def rate(self) -> float:
         """Return the bytes a second that a port moves each way in an even all-to-all."""
@@ -229,3 +233,27 @@ def measure(
             if layer == 0:
                 bench.require_right(own[layer])
     return found
+
+
+@torch.no_grad()
+def ranks_in_turn(shape: Shape, experts: list[np.ndarray], rows: list[np.ndarray]) -> list[float]:
+    """Time the experts of ranks, one rank after another on this worker's device.
+
+    Parameters
+    ----------
+    shape
+        Of the layer.
+    experts
+        Expert in each slot of each rank.
+    rows
+        Of each of these slots.
+
+    Returns
+    -------
+    Seconds of each rank.
+    """
+    bench = bench_of(shape)
+    return [
+        bench.compute_s(count.tolist(), Experts.of_slots(bench.up, bench.down, expert))
+        for expert, count in zip(experts, rows, strict=True)
+    ]

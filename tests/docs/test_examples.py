@@ -301,6 +301,18 @@ def test_torch_one_host(tmp_path: Path) -> None:
     assert re.search(r"^in turns( +[\d.]+){3}$", out, re.M)
 
 
+def test_torch_ranks_in_turn(tmp_path: Path) -> None:
+    shape = ["--tokens", "32", "--hidden", "32", "--inner", "16", "--slots", "72", "--layers", "1"]
+    out = _printed("torch_ranks_in_turn.py", tmp_path, "--backend", "gloo", *shape)
+    assert "synthetic: 64 experts of 32 x 16, top-6, 8 ranks, 32 tokens of each, bf16" in out
+    rows = re.findall(r"^synthetic +(\w+)((?: +[+\-]?[\d.]+){7})$", out, re.M)
+    found = {name: [float(each) for each in rest.split()] for name, rest in rows}
+    assert list(found) == ["contiguous", "EPLB", "ours", "clairvoyant"]
+    imbalance = {name: first for name, (first, *_) in found.items()}
+    assert imbalance["clairvoyant"] <= min(imbalance.values()) < imbalance["contiguous"]
+    assert all(slowest >= mean for _, slowest, mean, *_ in found.values())
+
+
 def test_every_example_is_in_the_table() -> None:
     named = [cells[0].strip("`") for cells in table_rows(ROOT / "examples/README.md", "example")]
     assert named == [path.name for path in EXAMPLES]
