@@ -35,45 +35,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ranks", type=int, default=8, help="of the host that is planned for")
     args, choices = options(parser)
+    slots = {name: args.slots or experts for name, (_, experts) in choices.items()}
+    if args.ranks < 1 or any(
+        slots[name] < experts or slots[name] % args.ranks for name, (_, experts) in choices.items()
+    ):
+        parser.error("--slots must be a multiple of --ranks, and at least the experts")
     figures = {}
     with Workers(1, args.backend) as worker:
         for name, (ids, experts) in choices.items():
             shape = Shape(args.hidden, args.inner, experts, ids.shape[2], args.tokens)
-            line = calibrated(worker, shape, args.ranks)
-            show_line(name, shape, args.ranks, line)
-            figures[name] = run(worker, shape, args.ranks, ids, args.slots or experts, line)
+            figures[name] = run(worker, name, shape, args.ranks, ids, slots[name])
     show(figures)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
 
 
-def calibrated(worker: Workers, shape: Shape, ranks: int) -> np.ndarray:
-    """Return seconds beside and seconds a row, of experts that tokens choose evenly at random.
-
-    The line is fitted to half, all, one and a half times and twice the tokens.
-    """
-    slots = Layout.contiguous(shape.experts, ranks).slots_per_rank[0]
-    tokens = [round(ranks * shape.tokens * times) for times in (0.5, 1.0, 1.5, 2.0)]
-    rows = [random_rows(shape, number, number)[:slots] for number in tokens]
-    times = worker.run(ranks_in_turn, shape, [np.arange(slots)] * len(rows), rows)[0]
-    return np.polyfit([count.sum() for count in rows], times, 1)[::-1]
-
-
-def random_rows(shape: Shape, tokens: int, seed: int) -> np.ndarray:
-    """Return the rows of each expert where tokens choose evenly at random."""
-    keys = np.random.default_rng(seed).random((tokens, shape.experts), dtype=np.float32)
-    ids = np.argpartition(keys, shape.top_k - 1, axis=1)[:, : shape.top_k]
-    return np.bincount(ids.ravel(), minlength=shape.experts)
-
-
 def run(
-    worker: Workers, shape: Shape, ranks: int, ids: np.ndarray, slots: int, line: np.ndarray
+    worker: Workers, name: str, shape: Shape, ranks: int, ids: np.ndarray, slots: int
 ) -> dict[str, list[dict[str, float]]]:
     """Return measured and predicted figures of each placement, layer by layer."""
     dealt, tables = planned(shape, ids, slots, ranks)
+    lines: dict[int, np.ndarray] = {}
     found: dict[str, list[dict[str, float]]] = {}
-    for name, (table, here) in tables.items():
-        found[name] = []
+    for placement, (table, here) in tables.items():
+        most = int(max(here))
+        if most not in lines:
+            lines[most] = calibrated(worker, shape, ranks, most)
+            show_line(name, shape, ranks, most, lines[most])
+        found[placement] = []
         for layer, experts in enumerate(table):
             layout = Layout.even(experts, here)
             rows = rows_of_slots(layout, sent_rows(dealt[layer], shape.experts))
@@ -81,15 +70,35 @@ def run(
             split = np.split(rows, layout.first_slot[1:])
             times = worker.run(ranks_in_turn, shape, on_rank, split, timeout_s=TIMEOUT_S)[0]
             loads = np.array([count.sum() for count in split])
-            found[name].append(
+            found[placement].append(
                 {
                     "imbalance": float(loads.max() / loads.mean()),
                     "slowest_s": max(times),
                     "mean_s": float(np.mean(times)),
-                    "predicted_s": float(line @ (1.0, loads.max())),
+                    "predicted_s": float(lines[most] @ (1.0, loads.max())),
                 }
             )
     return found
+
+
+def calibrated(worker: Workers, shape: Shape, ranks: int, slots: int) -> np.ndarray:
+    """Return seconds beside and seconds a row, of a rank's slots chosen evenly at random.
+
+    The line is fitted to half, all, one and a half times and twice the tokens. Where few tokens
+    come, the weights take the time and more rows take no more: then it is the mean, and level.
+    """
+    tokens = [round(ranks * shape.tokens * times) for times in (0.5, 1.0, 1.5, 2.0)]
+    rows = [random_rows(number, shape.top_k, ranks * slots)[:slots] for number in tokens]
+    times = worker.run(ranks_in_turn, shape, [np.arange(slots)] * len(rows), rows)[0]
+    per_row_s, beside_s = np.polyfit([count.sum() for count in rows], times, 1)
+    return np.array([beside_s, per_row_s] if per_row_s > 0 else [np.mean(times), 0.0])
+
+
+def random_rows(tokens: int, top_k: int, slots: int) -> np.ndarray:
+    """Return the rows of each slot where tokens choose evenly at random."""
+    keys = np.random.default_rng(tokens).random((tokens, slots), dtype=np.float32)
+    ids = np.argpartition(keys, top_k - 1, axis=1)[:, :top_k]
+    return np.bincount(ids.ravel(), minlength=slots)
 
 
 def rows_of_slots(layout: Layout, sent: np.ndarray) -> np.ndarray:
@@ -97,13 +106,13 @@ def rows_of_slots(layout: Layout, sent: np.ndarray) -> np.ndarray:
     return np.rint((sent[:, layout.expert_of_slot] * layout.share).sum(axis=0)).astype(np.int64)
 
 
-def show_line(name: str, shape: Shape, ranks: int, line: np.ndarray) -> None:
+def show_line(name: str, shape: Shape, ranks: int, slots: int, line: np.ndarray) -> None:
     """Print what was measured on evenly random routing."""
     rows = shape.tokens * shape.top_k
     print(
         f"{name}: {shape.experts} experts of {shape.hidden} x {shape.inner}, top-{shape.top_k},"
         f" {ranks} ranks, {shape.tokens} tokens of each, bf16\n"
-        f"  evenly random routing: experts {line @ (1.0, rows) * 1e3:.3f} ms of {rows} rows,"
+        f"  evenly random routing, {slots} slots: {line @ (1.0, rows) * 1e3:.3f} ms of {rows} rows,"
         f" {line[1] * 1e9:.2f} ns a row and {line[0] * 1e3:.3f} ms beside"
     )
 
@@ -125,8 +134,8 @@ def show(figures: dict[str, dict[str, list[dict[str, float]]]]) -> None:
         (task, name, *summary(found[name])) for task, found in figures.items() for name in found
     ]
     note = (
-        "experts of the rank that computes longest, and of the mean rank; imbalance: rows of the"
-        " busiest rank over the mean; of time: the same of seconds; worst: the layer furthest off"
+        "imbalance: rows of the busiest rank over the mean rank's; ratio: the same of seconds;"
+        " worst: the layer whose prediction is furthest off"
     )
     print_tables([Table("means over layers", columns, rows, note)])
 

@@ -45,7 +45,7 @@ OVERRUN_S = 0.2
 _GRACE = 0.5
 
 #: Nonzeros up to which a solver without a time limit is done before a child has started.
-_SMALL = 500
+SMALL = 500
 
 #: How often one that waits for a solver looks whether there was a Ctrl-C.
 _LOOK_S = 0.05
@@ -87,7 +87,7 @@ def solve_guarded(
         If the solver failed, or its process died.
     """
     options: dict[str, Any] = {"gap": gap, "seed": seed, "threads": threads}
-    if time_limit_s is None and (not interrupts.hearing() or model.A.nnz <= _SMALL):
+    if time_limit_s is None and (not interrupts.hearing() or model.A.nnz <= SMALL):
         return backend.solve(model, warm_start=warm_start, **options)
     if interrupts.asked():
         return _cut_short(model, backend, (None, None), warm_start, 0.0)

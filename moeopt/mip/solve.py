@@ -18,7 +18,7 @@ from moeopt.core.errors import BackendError
 from moeopt.core.result import OPTIMALITY_TOLERANCE, Status
 from moeopt.mip.answer import MipAnswer, checked_start
 from moeopt.mip.backends import backend_named, default_order
-from moeopt.mip.guard import solve_guarded
+from moeopt.mip.guard import SMALL, solve_guarded
 from moeopt.mip.model import LinearModel
 from moeopt.mip.presolve import within_reach
 
@@ -27,9 +27,10 @@ _log = logging.getLogger(__name__)
 #: Backends that share a solver are no second opinion on each other.
 _ENGINE = {"highs": "highs", "scipy": "highs"}
 
-#: A second opinion gets this many times what the first took, and at least this many seconds.
+#: A second opinion gets this many times what the first took, and at least this many seconds, of
+#: which the start of its process may take one.
 _CONFIRM_FACTOR = 2.0
-_CONFIRM_LEAST_S = 1.0
+_CONFIRM_LEAST_S = 2.0
 
 #: Linear programs with more entries are asked of one solver: what they prove can be doubted less,
 #: and a second opinion costs as much as the first.
@@ -150,6 +151,7 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
     HiGHS 1.12 to 1.15 prove some small models optimal at a point that is not (the model
     ``highs-wrong-optimum`` among the tests): a point can be checked, a proof cannot. If the second
     solver finds better, its answer stands; if it cannot tell in time, the claim is passed on.
+    Linear programs are confirmed up to 5,000 entries, and agreement about them is not told.
 
     Parameters
     ----------
@@ -167,8 +169,8 @@ def confirmed(model: LinearModel, answer: MipAnswer, name: str, left_s: float | 
     limit_s = limit_s if left_s is None else min(limit_s, left_s)
     if limit_s <= 0:
         return answer
-    # A small program takes a millisecond, and a process in which it could be stopped a second.
-    unlimited = program and left_s is None
+    # A program of some hundred entries takes less than a process in which it could be stopped.
+    unlimited = program and left_s is None and model.A.nnz <= SMALL
     try:
         other = solve_guarded(
             model,

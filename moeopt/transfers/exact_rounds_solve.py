@@ -25,6 +25,9 @@ from moeopt.transfers.rounds import pieces_of_rounds, plan_from_pieces
 #: Rounds may miss the bytes of a pair, or the least makespan, by this share of the longest line.
 _EXACT = 1e-10
 
+#: Seconds that lengths may take however late it is; some milliseconds are usual.
+_LENGTHS_LEAST_S = 0.05
+
 #: What a bound of a linear program is lowered by: the solver's tolerance.
 _TOLERANCE = 1e-7
 
@@ -48,7 +51,7 @@ def solve_rounds(
     start = None if known is None else frame.point(known)
     build_s = time.perf_counter() - started
     while True:
-        answer = _ask(model, context, start)
+        answer = _ask(model, context.remaining_s(), context, start)
         if answer.x is None:
             return _outcome(problem, incumbent, answer, build_s, frame)
         settled = _settled(frame, answer.x, context)
@@ -65,11 +68,12 @@ def solve_rounds(
     return _outcome(problem, found, answer, build_s, frame)
 
 
-def _ask(model: LinearModel, context: Context, start: FloatArray | None) -> MipAnswer:
-    remaining_s = context.remaining_s()
+def _ask(
+    model: LinearModel, limit_s: float, context: Context, start: FloatArray | None
+) -> MipAnswer:
     return solve_model(
         model,
-        time_limit_s=None if math.isinf(remaining_s) else remaining_s,
+        time_limit_s=None if math.isinf(limit_s) else limit_s,
         gap=context.gap,
         seed=context.seed,
         threads=context.workers,
@@ -109,19 +113,24 @@ def _settled(
 ) -> tuple[IntArray, FloatArray | None] | None:
     """Return the matchings of a point and their exact lengths, ``None`` if there are none.
 
-    Nothing at all is returned if there was no time to find out.
+    Where there was no time to find out, the point's own lengths are mended, which may be longer by
+    the solver's tolerance; where the sum of lengths is given, nothing at all is returned then.
     """
     chosen = _chosen(frame, x)
-    length = _lengths(frame, chosen, context)
-    if length is None:
-        return None
     total = 1.0 if frame.problem.objective == "rounds" else np.inf
+    length = _lengths(frame, chosen, context)
+    mend = frame.used is None or length is None
+    if length is None:
+        if math.isfinite(total):
+            return None
+        length = np.maximum(x[frame.length][chosen], 0.0)
     short = np.maximum(frame.need - length @ frame.member[chosen], 0.0)
-    if frame.used is None and (short > 0).any():
+    if mend and (short > 0).any():
         # Lengths are not counted, only summed: what a solver's tolerance left short is added.
         holds = frame.member[chosen][:, short > 0].argmax(axis=0)
         np.maximum.at(extra := np.zeros(len(chosen)), holds, short[short > 0])
-        length, short = length + extra, np.zeros_like(short)
+        length = length + extra
+        short = np.maximum(frame.need - length @ frame.member[chosen], 0.0)
     if max(short.max(initial=0.0), length.sum() - total) > _EXACT:
         return chosen, None
     kept = np.argsort(-length, kind="stable")[: np.count_nonzero(length > 0.0)]
@@ -149,7 +158,8 @@ def _lengths(frame: RoundsModel, chosen: IntArray, context: Context) -> FloatArr
     length = builder.add_columns("l", len(chosen), objective=1.0)
     pair, matching = np.nonzero(frame.member[chosen].T)
     builder.add_rows("C1", pair, length[matching], 1.0, lower=frame.need, count=len(frame.need))
-    answer = _ask(builder.build(), context, None)
+    limit_s = max(context.remaining_s(), _LENGTHS_LEAST_S)
+    answer = _ask(builder.build(), limit_s, context, None)
     infeasible = answer.status is Status.INFEASIBLE
     return np.zeros(len(chosen)) if infeasible else answer.x
 

@@ -67,8 +67,8 @@ def test_time_and_memory_above_the_promise_are_failures() -> None:
 
 
 def test_a_limit_that_does_not_hold_is_a_failure() -> None:
-    assert _failures(_measured(1, limited_s=10.0, cpu_s=10.5)) == []
-    assert "limit 10 s" in _failures(_measured(1, limited_s=10.0, cpu_s=44.0))[0]
+    assert _failures(_measured(1, limited_s=10.0, wall_s=10.5)) == []
+    assert "limit 10 s" in _failures(_measured(1, limited_s=10.0, wall_s=44.0))[0]
 
 
 def test_more_than_20_gib_is_a_failure() -> None:

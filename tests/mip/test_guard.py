@@ -267,7 +267,7 @@ import mip_models
 from moeopt.testing import broken_backends
 from moeopt.core import interrupts
 from moeopt.mip import guard
-guard._SMALL = 0
+guard.SMALL = 0
 with interrupts.heard():
     model = replace(mip_models.knapsack(), name={str(tmp_path / "alive")!r})
     guard.solve_guarded(model, broken_backends.ENDLESS_PROGRAM)

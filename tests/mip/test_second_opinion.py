@@ -10,7 +10,9 @@ import pytest
 
 from moeopt.core.result import Status
 from moeopt.mip import read_mps, solve_model
+from moeopt.mip.guard import SMALL
 from moeopt.mip.solve import confirmed
+from moeopt.testing import broken_backends
 
 WRONG = Path(__file__).parent / "models" / "highs-wrong-optimum.mps"
 
@@ -38,6 +40,16 @@ def test_a_lie_about_a_small_linear_program_is_found_out(left_s: float | None) -
     lie = replace(honest, objective=honest.objective + 2, bound=honest.objective + 2)
     assert confirmed(model, lie, "highs", left_s).objective == pytest.approx(honest.objective)
     assert confirmed(model, honest, "highs", left_s) is honest
+
+
+def test_a_second_opinion_on_a_linear_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a time limit too: one that hangs must not hold what another has solved."""
+    model = mip_models.market_split(rows=20, columns=40).relaxed()
+    assert model.A.nnz > SMALL
+    answer = solve_model(model, "highs")
+    monkeypatch.setattr("moeopt.mip.solve.backend_named", lambda name: broken_backends.SLEEPER)
+    monkeypatch.setattr("moeopt.mip.solve._CONFIRM_LEAST_S", 0.2)
+    assert confirmed(model, answer, "highs", None) is answer
 
 
 def test_a_false_infeasible_is_found_out() -> None:

@@ -20,6 +20,7 @@ from moeopt.testing.conformance.transfers_oracle import brute_force
 from moeopt.testing.strategies import transfer_problems
 from moeopt.transfers import exact_rounds_solve
 from moeopt.transfers.exact import build, model_of, refuses_exact, run_exact
+from moeopt.transfers.exact_rounds import RoundsModel, compile_rounds
 from moeopt.transfers.plan import TransferPlan, evaluate, violations
 from moeopt.transfers.problem import Busy, Fabric, TransferProblem, Window
 
@@ -203,18 +204,53 @@ def test_with_a_limit_every_model_has_one(monkeypatch: pytest.MonkeyPatch) -> No
     assert None not in limits
 
 
-def test_lengths_that_there_was_no_time_for_cut_nothing_off(
+def test_a_point_is_a_plan_though_its_lengths_were_not_found_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stated = problem(THREE, startup_s=1.0, startup_per="round", peers="one")
+    """Heuristics need 30 s here: what the solver found at its limit must not be lost."""
+    traffic = np.array([[0, 4, 4, 3], [8, 0, 5, 3], [4, 8, 0, 5], [3, 6, 6, 0]])
+    stated = problem(traffic, startup_s=3.0, startup_per="round", peers="one")
+    assert solve(stated, "few_rounds").objective == pytest.approx(30.0)
+    short = []
+
+    def short_lengths(frame: RoundsModel, *rest: Any) -> None:
+        short.append(frame)
+
+    monkeypatch.setattr(exact_rounds_solve, "_lengths", short_lengths)
+    result = solve(stated, "exact", time_limit_s=50)
+    assert short
+    assert result.objective == pytest.approx(28.0, rel=1e-6)
+    assert isinstance(result.plan, TransferPlan)
+    assert violations(stated, result.plan) == []
+
+
+def test_rounds_that_there_was_no_time_to_count_cut_nothing_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stated = problem(THREE, objective="rounds")
     best = solve(stated, "exact").objective
+    assert best is not None
     monkeypatch.setattr(exact_rounds_solve, "_lengths", lambda *arguments: None)
     result = solve(stated, "exact", time_limit_s=50)
-    assert result.plan is not None
     assert result.bound is not None
-    assert best is not None
-    assert result.bound <= best * (1 + 1e-6) <= result.objective * (1 + 2e-6)
+    assert result.bound <= best <= result.objective
     assert result.limit is Limit.TIME or result.status is Status.OPTIMAL
+
+
+def test_lengths_have_time_however_late_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def without_limit(model: LinearModel, **options: Any) -> MipAnswer:
+        limits.append(options["time_limit_s"])
+        return solve_model(model)
+
+    monkeypatch.setattr(exact_rounds_solve, "solve_model", without_limit)
+    frame = compile_rounds(problem(THREE, startup_s=3.0, startup_per="round"))
+    every = np.arange(len(frame.member))
+    length = exact_rounds_solve._lengths(frame, every, Context(time_limit_s=0.0))
+    assert limits == [exact_rounds_solve._LENGTHS_LEAST_S]
+    assert length is not None
+    assert (length @ frame.member >= frame.need - 1e-9).all()
 
 
 def test_a_warm_start_is_never_made_worse() -> None:

@@ -168,8 +168,8 @@ def _failures(found: list[Measured]) -> Iterable[str]:
             )
     for each in found:
         limit = each.limited_s
-        if limit is not None and each.cpu_s > limit * (1 + OVER_SHARE) + OVER_S:
-            yield f"takes {each.cpu_s:.1f} s at {each.count} {each.unit}, limit {limit:g} s"
+        if limit is not None and each.wall_s > limit * (1 + OVER_SHARE) + OVER_S:
+            yield f"takes {each.wall_s:.1f} s at {each.count} {each.unit}, limit {limit:g} s"
         if each.peak_bytes > MOST_BYTES:
             yield f"takes {memory_text(each.peak_bytes)} at {each.count} {each.unit}"
 
