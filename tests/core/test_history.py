@@ -158,7 +158,7 @@ def test_who_listens_changes_no_plan(
 ) -> None:
     problem = moeopt.load_problem(f"@{name}")
     alone = moeopt.solve(problem, method, seed=3)
-    monkeypatch.setattr(guard, "_SMALL", 0)  # the same in a child process
+    monkeypatch.setattr(guard, "SMALL", 0)  # the same in a child process
     with interrupts.heard():
         watched = moeopt.solve(problem, method, seed=3, progress=lambda event: None)
     assert plan_to_json(watched.plan, None) == plan_to_json(alone.plan, None)
