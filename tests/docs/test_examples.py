@@ -302,9 +302,12 @@ def test_torch_one_host(tmp_path: Path) -> None:
 
 
 def test_torch_ranks_in_turn(tmp_path: Path) -> None:
-    shape = ["--tokens", "32", "--hidden", "32", "--inner", "16", "--slots", "72", "--layers", "1"]
-    out = _printed("torch_ranks_in_turn.py", tmp_path, "--backend", "gloo", *shape)
-    assert "synthetic: 64 experts of 32 x 16, top-6, 8 ranks, 32 tokens of each, bf16" in out
+    shape = ["--tokens", "32", "--hidden", "32", "--inner", "16", "--experts", "16", "--top-k", "2"]
+    ranks = ["--ranks", "4", "--slots", "20", "--layers", "1", "--backend", "gloo"]
+    out = _printed("torch_ranks_in_turn.py", tmp_path, *shape, *ranks)
+    assert "synthetic: 16 experts of 32 x 16, top-2, 4 ranks, 32 tokens of each, bf16" in out
+    assert "evenly random routing, 4 slots" in out
+    assert "evenly random routing, 5 slots" in out
     rows = re.findall(r"^synthetic +(\w+)((?: +[+\-]?[\d.]+){7})$", out, re.M)
     found = {name: [float(each) for each in rest.split()] for name, rest in rows}
     assert list(found) == ["contiguous", "EPLB", "ours", "clairvoyant"]
