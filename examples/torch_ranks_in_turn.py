@@ -62,23 +62,28 @@ def run(
         if most not in lines:
             lines[most] = calibrated(worker, shape, ranks, most)
             show_line(name, shape, ranks, most, lines[most])
-        found[placement] = []
-        for layer, experts in enumerate(table):
-            layout = Layout.even(experts, here)
-            rows = rows_of_slots(layout, sent_rows(dealt[layer], shape.experts))
-            on_rank = [layout.experts_on(rank) for rank in range(ranks)]
-            split = np.split(rows, layout.first_slot[1:])
-            times = worker.run(ranks_in_turn, shape, on_rank, split, timeout_s=TIMEOUT_S)[0]
-            loads = np.array([count.sum() for count in split])
-            found[placement].append(
-                {
-                    "imbalance": float(loads.max() / loads.mean()),
-                    "slowest_s": max(times),
-                    "mean_s": float(np.mean(times)),
-                    "predicted_s": float(lines[most] @ (1.0, loads.max())),
-                }
-            )
+        found[placement] = [
+            figures_of(worker, shape, Layout.even(experts, here), ids_of_ranks, lines[most])
+            for experts, ids_of_ranks in zip(table, dealt, strict=True)
+        ]
     return found
+
+
+def figures_of(
+    worker: Workers, shape: Shape, layout: Layout, ids: np.ndarray, line: np.ndarray
+) -> dict[str, float]:
+    """Return one layer's figures: measured and predicted."""
+    rows = rows_of_slots(layout, sent_rows(ids, shape.experts))
+    on_rank = [layout.experts_on(rank) for rank in range(layout.num_ranks)]
+    split = np.split(rows, layout.first_slot[1:])
+    times = worker.run(ranks_in_turn, shape, on_rank, split, timeout_s=TIMEOUT_S)[0]
+    loads = np.array([count.sum() for count in split])
+    return {
+        "imbalance": float(loads.max() / loads.mean()),
+        "slowest_s": max(times),
+        "mean_s": float(np.mean(times)),
+        "predicted_s": float(line @ (1.0, loads.max())),
+    }
 
 
 def calibrated(worker: Workers, shape: Shape, ranks: int, slots: int) -> np.ndarray:

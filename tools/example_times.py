@@ -29,7 +29,7 @@ OPTIONS = {
     "torch_one_host.py": ["--backend", "gloo", "--world", "4", "--tiny"],
     "torch_ranks_in_turn.py": [
         "--backend", "gloo", "--tokens", "32", "--hidden", "32", "--inner", "16",
-        "--slots", "72", "--layers", "1",
+        "--experts", "16", "--top-k", "2", "--ranks", "4", "--slots", "20", "--layers", "1",
     ],
 }  # fmt: skip
 

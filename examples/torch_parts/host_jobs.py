@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -185,7 +185,7 @@ def colocated(shape: Shape, ids: np.ndarray, layouts: list[Layout]) -> dict[str,
     for layer, tokens in zip(models, given, strict=True):
         bench.layer = layer
         count = bench.layer.gate(*tokens).per_slot
-        busy_s += median_s(_computation(bench, count), bench.device)
+        busy_s += median_s(bench.computation(count), bench.device)
     return {
         "after_s": slowest_s(lambda: _one_by_one(models, given), bench.device),
         "turns_s": slowest_s(lambda: turns(given), bench.device),
@@ -202,13 +202,6 @@ def _model(bench: Bench, layout: Layout) -> ExpertParallel:
 def _one_by_one(models: list[ExpertParallel], given: list[Tokens]) -> None:
     for layer, tokens in zip(models, given, strict=True):
         layer(*tokens)
-
-
-def _computation(bench: Bench, count: list[int]) -> Callable[[], Any]:
-    ends = torch.tensor(count, device=bench.device).cumsum(0).to(torch.int32)
-    rows = bench.hidden[torch.arange(sum(count), device=bench.device) % len(bench.hidden)]
-    experts = bench.layer.experts
-    return lambda: experts(rows, ends, count)
 
 
 def _mean(value: float, device: torch.device) -> float:

@@ -87,14 +87,15 @@ class Bench:
         return turn.per_slot, int(rows) * self.hidden.shape[1] * self.hidden.element_size()
 
     def compute_s(self, count: list[int], experts: Experts | None = None) -> float:
-        """Return the median seconds of the experts alone on the slowest rank, of so many rows.
+        """Return the median seconds of `computation` on the slowest rank."""
+        return self._slowest(self.computation(count, experts))
 
-        The experts are the layer's, or those given.
-        """
+    def computation(self, count: list[int], experts: Experts | None = None) -> Callable[[], Any]:
+        """Return what computes the experts alone, the layer's or those given, on so many rows."""
         computed = experts or self.layer.experts
         ends = torch.tensor(count, device=self.device).cumsum(0).to(torch.int32)
         rows = self.hidden[torch.arange(sum(count), device=self.device) % len(self.hidden)]
-        return self._slowest(lambda: computed(rows, ends, count))
+        return lambda: computed(rows, ends, count)
 
     def rate(self) -> float:
         """Return the bytes a second that a port moves each way in an even all-to-all."""
